@@ -1,0 +1,82 @@
+# devview_library, devview_warnings and devview_sources: what every target of the project shares.
+
+# Warnings for host code; nvcc hands them to the host compiler. nvcc's own output breaks -Wpedantic.
+function(devview_warnings target)
+    if(MSVC)
+        target_compile_options(
+            ${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:/W4 $<$<BOOL:${DEVVIEW_WARNINGS_AS_ERRORS}>:/WX>>
+        )
+        return()
+    endif()
+    set(flags -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+    if(DEVVIEW_WARNINGS_AS_ERRORS)
+        list(APPEND flags -Werror)
+    endif()
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${flags};-Wpedantic>")
+    # Conversions inside nvcc's stubs are not ours; the host compiler does not know `#pragma unroll`.
+    set(cuda_flags -Xcompiler=-Wall,-Wextra,-Wno-unknown-pragmas)
+    if(DEVVIEW_WARNINGS_AS_ERRORS)
+        list(APPEND cuda_flags --Werror=all-warnings)
+    endif()
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>")
+endfunction()
+
+# The sanitizers reach the link too; .cu files stay without (nvcc's host code is not ours).
+function(devview_sanitize target)
+    if(DEVVIEW_SANITIZE)
+        # One flag each: a comma would end the generator expression's argument.
+        string(REPLACE "," ";" flags "${DEVVIEW_SANITIZE}")
+        list(TRANSFORM flags PREPEND "-fsanitize=")
+        list(APPEND flags -fno-omit-frame-pointer)
+        if(DEVVIEW_SANITIZE MATCHES "undefined")
+            list(APPEND flags -fno-sanitize-recover=undefined)
+        endif()
+        target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${flags}>")
+        target_link_options(${target} PRIVATE "$<HOST_LINK:${flags}>")
+    endif()
+endfunction()
+
+# All of the above for one target.
+function(devview_setup target)
+    devview_warnings(${target})
+    devview_sanitize(${target})
+endfunction()
+
+# Sets `out` to the files that match; a new file needs no edit of a CMakeLists.txt.
+function(devview_sources out)
+    list(TRANSFORM ARGN PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${ARGN})
+    set(${out} "${found}" PARENT_SCOPE)
+endfunction()
+
+# A library of the wheel, or the one in DEVVIEW_PREBUILT under the same name.
+function(devview_library target alias include_dir)
+    if(DEVVIEW_PREBUILT)
+        set(file "${CMAKE_SHARED_LIBRARY_PREFIX}${target}${CMAKE_SHARED_LIBRARY_SUFFIX}")
+        add_library(${target} SHARED IMPORTED GLOBAL)
+        set_target_properties(
+            ${target}
+            PROPERTIES
+                IMPORTED_LOCATION "${DEVVIEW_PREBUILT}/${file}"
+                INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/${include_dir}"
+        )
+    else()
+        add_library(${target} SHARED ${ARGN})
+        target_include_directories(
+            ${target} PUBLIC "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/${include_dir}>"
+                             "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
+        )
+        target_compile_features(${target} PUBLIC cxx_std_17)
+        set_target_properties(
+            ${target} PROPERTIES INSTALL_RPATH "$ORIGIN" WINDOWS_EXPORT_ALL_SYMBOLS OFF
+        )
+        devview_setup(${target})
+        install(
+            TARGETS ${target}
+            LIBRARY DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_runtime
+            RUNTIME DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_runtime
+            ARCHIVE DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_development
+        )
+    endif()
+    add_library(devview::${alias} ALIAS ${target})
+endfunction()

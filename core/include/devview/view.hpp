@@ -1,0 +1,121 @@
+// A typed, strided window on an allocation. A value: copying shares the memory and moves no data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "devview/allocation.hpp"
+#include "devview/device.hpp"
+#include "devview/export.hpp"
+#include "devview/format.hpp"
+#include "devview/layout.hpp"
+#include "devview/stream.hpp"
+
+namespace devview {
+
+/// Knows its memory's owner, where it lives, what one item is, and how the items lie.
+///
+/// Sub-views share the allocation, never another view. Not synchronised: one View object belongs to
+/// one thread at a time, as a shared_ptr does; copies of it may be used by several threads.
+class DEVVIEW_CORE_API View {
+public:
+    /// Released: every access but released() and release() throws ReleasedError or is empty.
+    View() noexcept = default;
+
+    /// A window at `data` inside `allocation`; see view_of() for one that is checked.
+    View(std::shared_ptr<Allocation> allocation, void* data, Format format, Layout layout,
+         bool readonly, Stream stream = {})
+        : allocation_(std::move(allocation)),
+          data_(data),
+          format_(std::move(format)),
+          layout_(std::move(layout)),
+          stream_(std::move(stream)),
+          readonly_(readonly) {
+        if (allocation_) allocation_->add_view();
+    }
+    View(const View& other);
+    View(View&& other) noexcept
+        : allocation_(std::move(other.allocation_)),
+          data_(std::exchange(other.data_, nullptr)),
+          format_(std::move(other.format_)),
+          layout_(std::move(other.layout_)),
+          stream_(std::move(other.stream_)),
+          readonly_(other.readonly_) {}
+    View& operator=(const View& other);
+    View& operator=(View&& other) noexcept;
+    ~View() {
+        if (allocation_) allocation_->drop_view();
+    }
+
+    bool released() const noexcept { return allocation_ == nullptr; }
+    /// Lets go of the memory; idempotent. The block is given back if this was its last holder.
+    void release() noexcept;
+
+    void* data() const noexcept { return data_; }
+    Device device() const noexcept { return allocation_ ? allocation_->device() : Device{}; }
+    const Format& format() const noexcept { return format_; }
+    const Layout& layout() const noexcept { return layout_; }
+    bool readonly() const noexcept { return readonly_; }
+    std::int64_t itemsize() const noexcept { return format_.itemsize(); }
+    int ndim() const noexcept { return layout_.ndim(); }
+    const std::int64_t* shape() const noexcept { return layout_.shape(); }
+    const std::int64_t* strides() const noexcept { return layout_.strides(); }
+    const std::int64_t* suboffsets() const noexcept { return layout_.suboffsets(); }
+    std::int64_t size() const noexcept { return layout_.size(); }
+    std::int64_t nbytes() const noexcept { return layout_.nbytes(itemsize()); }
+    bool contiguous(Order order = Order::C) const noexcept {
+        return layout_.contiguous(itemsize(), order);
+    }
+    const std::shared_ptr<Allocation>& allocation() const noexcept { return allocation_; }
+    /// The stream that work on this view goes to: its own, else the allocation's (may be none).
+    const Stream& stream() const noexcept {
+        return stream_ || !allocation_ ? stream_ : allocation_->stream();
+    }
+
+    // --- Sub-views: arithmetic only, no data moves. All throw ReleasedError on a released view.
+
+    /// v[start:stop:step] on `axis`, with Python's rules for missing and negative numbers.
+    /// @throws LayoutError  no such axis, or step 0.
+    View slice(int axis, std::optional<std::int64_t> start, std::optional<std::int64_t> stop,
+               std::int64_t step = 1) const;
+    /// Drops `axis` at `index`, negative from the end. @throws std::out_of_range, LayoutError (a
+    /// suboffset on memory that the host cannot follow).
+    View index(int axis, std::int64_t index) const;
+    View transpose() const;
+    View transpose(const int* axes) const;
+    View reshape(int ndim, const std::int64_t* shape) const;
+    View broadcast_to(int ndim, const std::int64_t* shape) const;
+    View insert_axis(int axis) const;
+    View remove_axis(int axis) const;
+    /// The same memory read as `format`: itemsizes are equal, or the last axis is dense and fits.
+    /// @throws LayoutError  it does not fit.
+    View cast(const Format& format) const;
+    View cast(const Format& format, int ndim, const std::int64_t* shape) const;
+    /// The member `name` of every record. @throws FormatError  no such member.
+    View field(std::string_view name) const;
+    View as_readonly() const;
+    View with_stream(Stream stream) const;
+
+private:
+    View with_layout(Layout layout, std::int64_t shift) const;
+    void require_live(const char* function) const;
+
+    std::shared_ptr<Allocation> allocation_{};
+    void* data_ = nullptr;
+    Format format_{};
+    Layout layout_{};
+    Stream stream_{};
+    bool readonly_ = false;
+};
+
+/// A view of memory at `data` inside `allocation`, checked: every reachable byte lies in the
+/// allocation, the itemsize is not zero, the device is the allocation's, no objects off the host.
+/// @throws LayoutError, FormatError.
+DEVVIEW_CORE_API View view_of(void* data, Format format, Layout layout, Device device,
+                              std::shared_ptr<Allocation> allocation, bool readonly = false);
+
+}  // namespace devview

@@ -1,0 +1,119 @@
+// Exactly-once release of a block, the counts that guard it, and the report of failed releases.
+#include "devview/allocation.hpp"
+
+#include <cstdio>
+
+#include "devview/error.hpp"
+#include "ledger_list.hpp"
+
+namespace devview {
+
+namespace {
+
+std::atomic<std::uint64_t> failed_releases{0};
+std::atomic<void (*)(const char*)> failure_handler{nullptr};
+
+std::string counted(std::int64_t n, const char* noun) {
+    return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+StreamUses::~StreamUses() = default;
+
+std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
+    // make_shared is the only step that can fail before the block is ours; if the ledger's row
+    // cannot be made afterwards, the block goes back to the caller untouched.
+    auto allocation = std::make_shared<Allocation>(Key{}, Block{});
+    std::swap(allocation->block_, block);
+    try {
+        Ledger::get().enter(*allocation);
+    } catch (...) {
+        std::swap(allocation->block_, block);
+        allocation->state_.store(kClaimed);
+        throw;
+    }
+    return allocation;
+}
+
+Allocation::~Allocation() {
+    if (claim()) give_back();
+}
+
+bool Allocation::claim() noexcept {
+    std::uint64_t unused = 0;
+    return state_.compare_exchange_strong(unused, kClaimed, std::memory_order_acq_rel);
+}
+
+void Allocation::give_back() noexcept {
+    Ledger::get().leave(*this);
+    if (block_.release == nullptr) return;
+    Stream at = block_.uses ? block_.uses->join() : block_.stream;
+    block_.uses.reset();
+    block_.release(block_.context, std::move(at));
+}
+
+void Allocation::refuse_view() {
+    state_.fetch_sub(1, std::memory_order_acq_rel);
+    throw ReleasedError("view: the allocation was freed");
+}
+
+void Allocation::add_export() {
+    if (state_.fetch_add(kExport, std::memory_order_acq_rel) & kClaimed) {
+        state_.fetch_sub(kExport, std::memory_order_acq_rel);
+        throw ReleasedError("export: the allocation was freed");
+    }
+}
+
+void Allocation::require_unused(const char* function) const {
+    const std::uint64_t state = state_.load(std::memory_order_acquire);
+    if (state & kClaimed) throw ReleasedError(std::string(function) + ": the allocation was freed");
+    if (state == 0) return;
+    throw BufferError(std::string(function) + ": " + counted(views(), "view") + " and " +
+                      counted(exports(), "export") + " of this allocation live, limit 0");
+}
+
+void Allocation::free() {
+    if (freed()) return;
+    require_unused("free");
+    if (claim()) {
+        give_back();
+        return;
+    }
+    if (!freed()) require_unused("free");  // a view came in between
+}
+
+void Allocation::exchange_block(Allocation& other) {
+    require_unused("resize");
+    std::uint64_t unused = 0;
+    if (!state_.compare_exchange_strong(unused, kClaimed, std::memory_order_acq_rel)) {
+        require_unused("resize");
+    }
+    Ledger::get().exchange(*this, other);
+    state_.fetch_and(~kClaimed, std::memory_order_acq_rel);
+}
+
+std::string Allocation::made_at() const { return Ledger::get().made_at(*this); }
+
+void Allocation::set_made_at(std::string where) {
+    Ledger::get().set_made_at(*this, std::move(where));
+}
+
+std::uint64_t release_errors() noexcept { return failed_releases.load(); }
+
+void count_release_error() noexcept { failed_releases.fetch_add(1); }
+
+void report_release_error(const char* what) noexcept {
+    count_release_error();
+    if (auto* const handler = failure_handler.load()) {
+        handler(what);
+    } else {
+        std::fprintf(stderr, "devview: a release failed: %s\n", what);
+    }
+}
+
+void set_release_error_handler(void (*handler)(const char* what)) noexcept {
+    failure_handler.store(handler);
+}
+
+}  // namespace devview

@@ -1,0 +1,113 @@
+// Reduces a strided copy to few axes: drops, flips, sorts and merges them; moves no data.
+#include "devview/copy_plan.hpp"
+
+#include <algorithm>
+
+#include "checked.hpp"
+#include "layout_check.hpp"
+
+namespace devview {
+namespace {
+
+void check_layouts(const Layout& dst, const Layout& src, std::int64_t itemsize) {
+    detail::check_same_shape("copy", dst, src);
+    if (dst.suboffsets() != nullptr) detail::fail("copy", "destination has suboffsets");
+    if (src.suboffsets() != nullptr) detail::fail("copy", "source has suboffsets");
+    detail::check_shape("copy", dst.ndim(), dst.shape(), itemsize);
+}
+
+void flip(CopyPlan& plan, int axis) noexcept {
+    plan.dst_shift += plan.dst_strides[axis] * (plan.extents[axis] - 1);
+    plan.src_shift += plan.src_strides[axis] * (plan.extents[axis] - 1);
+    plan.dst_strides[axis] = -plan.dst_strides[axis];
+    plan.src_strides[axis] = -plan.src_strides[axis];
+}
+
+// Axes that move both pointers. Where the destination stands still, the last item stays.
+void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorder) noexcept {
+    for (int k = 0; k < dst.ndim(); ++k) {
+        const std::int64_t extent = dst.shape()[k];
+        if (extent == 1) continue;
+        if (dst.strides()[k] == 0) {
+            plan.src_shift += src.strides()[k] * (extent - 1);
+            continue;
+        }
+        const int axis = plan.ndim++;
+        plan.extents[axis] = extent;
+        plan.dst_strides[axis] = dst.strides()[k];
+        plan.src_strides[axis] = src.strides()[k];
+        if (reorder && plan.dst_strides[axis] < 0) flip(plan, axis);
+    }
+}
+
+// Axis `a` goes outside of axis `b`: longer steps of the destination, then of the source.
+bool goes_outside(const CopyPlan& plan, int a, int b) noexcept {
+    const auto dst_a = checked::magnitude(plan.dst_strides[a]);
+    const auto dst_b = checked::magnitude(plan.dst_strides[b]);
+    if (dst_a != dst_b) return dst_a > dst_b;
+    return checked::magnitude(plan.src_strides[a]) > checked::magnitude(plan.src_strides[b]);
+}
+
+// By insertion: few axes, mostly in order already, and ties keep theirs.
+void sort_axes(CopyPlan& plan) noexcept {
+    for (int k = 1; k < plan.ndim; ++k) {
+        for (int at = k; at > 0 && goes_outside(plan, at, at - 1); --at) {
+            std::swap(plan.extents[at], plan.extents[at - 1]);
+            std::swap(plan.dst_strides[at], plan.dst_strides[at - 1]);
+            std::swap(plan.src_strides[at], plan.src_strides[at - 1]);
+        }
+    }
+}
+
+bool spans(std::int64_t outer, std::int64_t inner, std::int64_t extent) noexcept {
+    std::int64_t whole = 0;
+    return checked::mul(inner, extent, whole) && whole == outer;
+}
+
+void merge_axes(CopyPlan& plan) noexcept {
+    int kept = 0;
+    for (int k = 1; k < plan.ndim; ++k) {
+        const std::int64_t extent = plan.extents[k];
+        if (spans(plan.dst_strides[kept], plan.dst_strides[k], extent) &&
+            spans(plan.src_strides[kept], plan.src_strides[k], extent)) {
+            plan.extents[kept] *= extent;
+        } else {
+            plan.extents[++kept] = extent;
+        }
+        plan.dst_strides[kept] = plan.dst_strides[k];
+        plan.src_strides[kept] = plan.src_strides[k];
+    }
+    plan.ndim = std::min(plan.ndim, kept + 1);
+}
+
+void fold_unit(CopyPlan& plan) noexcept {
+    const int last = plan.ndim - 1;
+    if (last < 0 || plan.dst_strides[last] != plan.unit || plan.src_strides[last] != plan.unit) {
+        return;
+    }
+    plan.unit *= plan.extents[last];
+    plan.ndim = last;
+}
+
+}  // namespace
+
+CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, bool reorder) {
+    check_layouts(dst, src, itemsize);
+    CopyPlan plan;
+    plan.ndim = 0;
+    plan.unit = itemsize;
+    plan.count = 0;
+    plan.dst_shift = 0;
+    plan.src_shift = 0;
+    if (itemsize == 0 || dst.size() == 0) return plan;
+    take_axes(plan, dst, src, reorder);
+    if (reorder) sort_axes(plan);
+    merge_axes(plan);
+    fold_unit(plan);
+    plan.count = 1;
+    for (int axis = 0; axis < plan.ndim; ++axis)
+        plan.count *= plan.extents[axis];
+    return plan;
+}
+
+}  // namespace devview

@@ -1,0 +1,22 @@
+// Range checks and error texts that the layout files share; private to the core.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "devview/layout.hpp"
+
+namespace devview::detail {
+
+/// LayoutError "where: axis N: what".
+[[noreturn]] void fail(const char* where, int axis, const std::string& what);
+/// LayoutError "where: what".
+[[noreturn]] void fail(const char* where, const std::string& what);
+
+/// ndim, itemsize, extents and their product in bytes, zeros taken as ones. @throws LayoutError
+void check_shape(const char* where, int ndim, const std::int64_t* shape, std::int64_t itemsize);
+
+/// @throws LayoutError  "where: shape (3,) to (4,)" unless both have the same shape.
+void check_same_shape(const char* where, const Layout& dst, const Layout& src);
+
+}  // namespace devview::detail

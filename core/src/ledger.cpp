@@ -1,0 +1,103 @@
+// The ledger: an intrusive list of living allocations and the gauges of each device.
+#include "ledger_list.hpp"
+
+#include <algorithm>
+
+namespace devview {
+
+Ledger& Ledger::get() noexcept {
+    static Ledger* const ledger = new Ledger;  // leaked: it must outlive every static view
+    return *ledger;
+}
+
+MemoryGauge& Ledger::row(Device device) {
+    for (Row& row : rows_) {
+        if (row.device == device) return row.gauge;
+    }
+    rows_.push_back(Row{device, MemoryGauge{}});
+    return rows_.back().gauge;
+}
+
+void Ledger::enter(Allocation& allocation) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    MemoryGauge& gauge = row(allocation.device());
+    if (allocation.origin() == Origin::devview) {
+        gauge.live_bytes += allocation.nbytes();
+        gauge.peak_bytes = std::max(gauge.peak_bytes, gauge.live_bytes);
+        ++gauge.blocks;
+    } else {
+        gauge.foreign_bytes += allocation.nbytes();
+        ++gauge.foreign_blocks;
+    }
+    allocation.next_ = first_;
+    if (first_ != nullptr) first_->previous_ = &allocation;
+    first_ = &allocation;
+    ++count_;
+}
+
+void Ledger::leave(Allocation& allocation) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    MemoryGauge& gauge = row(allocation.device());  // exists since enter()
+    if (allocation.origin() == Origin::devview) {
+        gauge.live_bytes -= allocation.nbytes();
+        --gauge.blocks;
+    } else {
+        gauge.foreign_bytes -= allocation.nbytes();
+        --gauge.foreign_blocks;
+    }
+    (allocation.previous_ ? allocation.previous_->next_ : first_) = allocation.next_;
+    if (allocation.next_ != nullptr) allocation.next_->previous_ = allocation.previous_;
+    allocation.previous_ = allocation.next_ = nullptr;
+    --count_;
+}
+
+void Ledger::exchange(Allocation& a, Allocation& b) noexcept {
+    // Both are entered, on the same device: the sums stay, only the rows' owners change.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::swap(a.block_, b.block_);
+}
+
+std::string Ledger::made_at(const Allocation& allocation) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return allocation.made_at_;
+}
+
+void Ledger::set_made_at(Allocation& allocation, std::string where) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    allocation.made_at_.swap(where);
+}
+
+MemoryGauge Ledger::gauge(Device device) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    MemoryGauge result;
+    for (const Row& row : rows_) {
+        if (row.device == device) result = row.gauge;
+    }
+    for (const Allocation* a = first_; a != nullptr; a = a->next_) {
+        if (a->device() == device) result.exports += a->exports();
+    }
+    return result;
+}
+
+std::vector<LiveAllocation> Ledger::live() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<LiveAllocation> result;
+    result.reserve(count_);
+    for (const Allocation* a = first_; a != nullptr; a = a->next_) {
+        result.push_back({a->data(), a->nbytes(), a->device(), a->views(), a->exports(),
+                          a->origin(), a->made_at_});
+    }
+    std::reverse(result.begin(), result.end());  // oldest first
+    return result;
+}
+
+std::size_t Ledger::count() const noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return count_;
+}
+
+MemoryGauge memory_gauge(Device device) { return Ledger::get().gauge(device); }
+std::vector<LiveAllocation> live_allocations() { return Ledger::get().live(); }
+std::size_t live_allocation_count() noexcept { return Ledger::get().count(); }
+
+}  // namespace devview

@@ -1,0 +1,42 @@
+// The list behind the ledger's figures; Allocation enters and leaves it.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "devview/ledger.hpp"
+
+namespace devview {
+
+/// One per process, never destroyed (blocks may be given back after main).
+class Ledger {
+public:
+    static Ledger& get() noexcept;
+
+    void enter(Allocation& allocation);
+    void leave(Allocation& allocation) noexcept;
+    /// Exchanges the blocks of two entered allocations and their figures with them.
+    void exchange(Allocation& a, Allocation& b) noexcept;
+
+    std::string made_at(const Allocation& allocation) const;
+    void set_made_at(Allocation& allocation, std::string where);
+
+    MemoryGauge gauge(Device device) const;
+    std::vector<LiveAllocation> live() const;
+    std::size_t count() const noexcept;
+
+private:
+    struct Row {
+        Device device;
+        MemoryGauge gauge;
+    };
+    MemoryGauge& row(Device device);
+
+    mutable std::mutex mutex_;
+    Allocation* first_ = nullptr;
+    std::size_t count_ = 0;
+    std::vector<Row> rows_{Row{Device{}, MemoryGauge{}}};  // the host is row 0
+};
+
+}  // namespace devview

@@ -1,0 +1,160 @@
+// Device memory: cudaMallocAsync with one trim and retry, and the free in stream order.
+#include "src/device_memory.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "devview/cuda/memory.hpp"
+#include "devview/error.hpp"
+#include "devview/ledger.hpp"
+#include "src/check.hpp"
+#include "src/stream.hpp"
+
+namespace devview::cuda {
+
+namespace {
+
+constexpr int kMaxDevices = 64;
+
+/// Bit k: the pool of device k keeps freed memory.
+std::atomic<std::uint64_t> caching_pools{0};
+
+/// The default pool is shared with every library of the process. It gives memory back at each
+/// synchronisation unless told otherwise; a threshold that somebody has set is left alone.
+void keep_freed_memory(int id) noexcept {
+    const std::uint64_t bit = std::uint64_t{1} << (id % kMaxDevices);
+    if (caching_pools.fetch_or(bit) & bit) return;
+    static const bool registered = (at_restart([] { caching_pools.store(0); }), true);
+    (void)registered;
+    cudaMemPool_t pool = nullptr;
+    std::uint64_t threshold = 0;
+    cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
+    if (status == cudaSuccess) {
+        status =
+            runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
+    }
+    if (status == cudaSuccess && threshold == 0) {
+        threshold = std::numeric_limits<std::uint64_t>::max();
+        status =
+            runtime().MemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
+    }
+    clear_error(status);  // slower, not wrong
+}
+
+void trim_pool(int id) noexcept {
+    cudaMemPool_t pool = nullptr;
+    cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
+    if (status == cudaSuccess) status = runtime().MemPoolTrimTo(pool, 0);
+    clear_error(status);
+}
+
+[[noreturn]] void out_of_memory(std::size_t nbytes, int id) {
+    const Device device{DeviceType::cuda, id};
+    const std::size_t used = memory_gauge(device).live_bytes;
+    std::size_t available = 0, limit = 0;
+    clear_error(runtime().MemGetInfo(&available, &limit));
+    throw OutOfMemory("allocate: " + to_string(device) + ": " + std::to_string(nbytes) +
+                          " bytes requested, " + std::to_string(used) + " used, limit " +
+                          std::to_string(limit),
+                      nbytes, used, limit);
+}
+
+/// The stream's device is current.
+void* malloc_async(std::size_t nbytes, const Stream& stream) {
+    const int id = device_of(stream);
+    if (nbytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+        out_of_memory(nbytes, id);
+    }
+    keep_freed_memory(id);
+    void* data = nullptr;
+    cudaError_t status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+    if (status == cudaErrorMemoryAllocation) {
+        // Frees that are queued give nothing to trim; a capturing stream must not come here.
+        clear_error(status);
+        clear_error(runtime().DeviceSynchronize());
+        trim_pool(id);
+        status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+    }
+    if (status == cudaErrorMemoryAllocation) {
+        clear_error(status);
+        out_of_memory(nbytes, id);
+    }
+    check(status, "malloc async");
+    return data;
+}
+
+void free_async(void* data, const Stream& stream) noexcept {
+    bool ordered = true;
+    release_step([&] {
+        const DeviceGuard guard(device_of(stream));
+        if (std::exchange(ordered, false)) {
+            check(runtime().FreeAsync(data, handle_of(stream)), "free async");
+            return;
+        }
+        // The second try: the stream may be what is wrong.
+        clear_error(runtime().DeviceSynchronize());
+        check(runtime().Free(data), "free");
+    });
+}
+
+}  // namespace
+
+std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& asked) {
+    require_device(id);
+    const Stream stream = work_stream(id, asked);
+    Allocation::Block block;
+    block.nbytes = nbytes;
+    block.device = Device{DeviceType::cuda, id};
+    block.stream = stream;
+    block.origin = Origin::devview;
+    if (nbytes == 0) return Allocation::adopt(std::move(block));
+    const DeviceGuard guard(id);
+    void* const data = malloc_async(nbytes, stream);
+    try {
+        block.data = block.context = data;
+        block.release = [](void* context, Stream at) noexcept { free_async(context, at); };
+        block.uses = make_uses(stream);  // after the call: the event of a raw handle covers it
+        return Allocation::adopt(std::move(block));
+    } catch (...) {
+        free_async(data, stream);
+        throw;
+    }
+}
+
+DeviceTemp::DeviceTemp(std::size_t nbytes, const Stream& stream) : stream_(stream) {
+    const DeviceGuard guard(device_of(stream));
+    data_ = malloc_async(nbytes, stream);
+    nbytes_ = nbytes;
+}
+
+DeviceTemp::DeviceTemp(DeviceTemp&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      nbytes_(std::exchange(other.nbytes_, 0)),
+      stream_(std::move(other.stream_)) {}
+
+DeviceTemp& DeviceTemp::operator=(DeviceTemp&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(nbytes_, other.nbytes_);
+    std::swap(stream_, other.stream_);
+    return *this;
+}
+
+DeviceTemp::~DeviceTemp() {
+    if (data_) free_async(data_, stream_);
+}
+
+void trim_device_pools() noexcept {
+    const std::uint64_t pools = caching_pools.load();
+    for (int id = 0; id < kMaxDevices; ++id) {
+        if (!(pools >> id & 1)) continue;
+        release_step([&] {
+            const DeviceGuard guard(id);
+            trim_pool(id);
+        });
+    }
+}
+
+}  // namespace devview::cuda

@@ -1,0 +1,35 @@
+// Blocks of device memory from the stream-ordered pool of their device.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "devview/allocation.hpp"
+#include "devview/cuda/stream.hpp"
+
+namespace devview::cuda {
+
+/// See devview::allocate.
+std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& stream);
+
+/// Memory for the time of one operation on `stream`, in no ledger; freed in that stream's order.
+class DeviceTemp {
+public:
+    DeviceTemp() noexcept = default;
+    DeviceTemp(std::size_t nbytes, const Stream& stream);
+    DeviceTemp(DeviceTemp&& other) noexcept;
+    DeviceTemp& operator=(DeviceTemp&& other) noexcept;
+    ~DeviceTemp();
+    void* data() const noexcept { return data_; }
+    std::size_t nbytes() const noexcept { return nbytes_; }
+
+private:
+    void* data_ = nullptr;
+    std::size_t nbytes_ = 0;
+    Stream stream_{};
+};
+
+/// Unused memory of the pools that devview allocated from, back to the driver.
+void trim_device_pools() noexcept;
+
+}  // namespace devview::cuda

@@ -1,0 +1,118 @@
+// One function for memory of every kind, resizing it, and the waits before the host touches it.
+#include "devview/cuda/memory.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "devview/error.hpp"
+#include "devview/host_memory.hpp"
+#include "src/check.hpp"
+#include "src/device_memory.hpp"
+#include "src/event_pool.hpp"
+#include "src/host_blocks.hpp"
+#include "src/pinned_cache.hpp"
+#include "src/stream.hpp"
+#include "src/work.hpp"
+
+namespace devview {
+
+using namespace cuda;
+
+namespace {
+
+[[noreturn]] void refuse_device(Device device) {
+    throw NameError("allocate: " + to_string(device) +
+                    ": devview allocates on cpu, cuda, pinned and managed only");
+}
+
+void zero_device(Allocation& allocation, const Stream& stream) {
+    Work work(work_stream(allocation.device().id, stream, allocation.stream()));
+    work.uses(allocation);
+    check(runtime().MemsetAsync(allocation.data(), 0, allocation.nbytes(),
+                                handle_of(work.stream())),
+          "memset");
+    work.done();
+}
+
+void move_device_content(Allocation& to, Allocation& from, std::size_t nbytes) {
+    Work work(to.stream());
+    work.uses(from);
+    work.uses(to);
+    check(runtime().MemcpyAsync(to.data(), from.data(), nbytes, cudaMemcpyDeviceToDevice,
+                                handle_of(work.stream())),
+          "memcpy");
+    work.done();
+}
+
+}  // namespace
+
+std::shared_ptr<Allocation> allocate(std::size_t nbytes, Device device, const Stream& stream) {
+    switch (device.type) {
+        case DeviceType::cpu: return allocate_host(nbytes);
+        case DeviceType::cuda: return allocate_device(nbytes, device.id, stream);
+        case DeviceType::cuda_host: return allocate_pinned(nbytes);
+        case DeviceType::cuda_managed: return allocate_managed(nbytes);
+        default: refuse_device(device);
+    }
+}
+
+std::shared_ptr<Allocation> allocate_zeroed(std::size_t nbytes, Device device,
+                                            const Stream& stream) {
+    if (device.type == DeviceType::cpu) return allocate_host_zeroed(nbytes);
+    auto allocation = allocate(nbytes, device, stream);
+    if (nbytes == 0) return allocation;
+    if (host_accessible(device)) {
+        wait_for_host(*allocation);
+        std::memset(allocation->data(), 0, nbytes);
+    } else {
+        zero_device(*allocation, stream);
+    }
+    return allocation;
+}
+
+void resize(Allocation& allocation, std::size_t nbytes) {
+    allocation.require_unused("resize");
+    if (allocation.origin() != Origin::devview) {
+        throw BufferError("resize: memory of " + to_string(allocation.device()) +
+                          " that devview has not allocated");
+    }
+    if (nbytes == allocation.nbytes()) return;
+    const Stream& home = allocation.stream();
+    auto fresh = allocate(nbytes, allocation.device(), durable(home) ? home : Stream{});
+    const std::size_t kept = std::min(nbytes, allocation.nbytes());
+    if (kept > 0 && host_accessible(allocation.device())) {
+        wait_for_host(allocation);
+        wait_for_host(*fresh);
+        std::memcpy(fresh->data(), allocation.data(), kept);
+    } else if (kept > 0) {
+        move_device_content(*fresh, allocation, kept);
+    }
+    allocation.exchange_block(*fresh);
+}
+
+std::shared_ptr<Allocation> adopt_device(Allocation::Block&& block) {
+    const bool is_device = block.device.type == DeviceType::cuda;
+    if (is_device && !block.stream) block.stream = legacy_stream(block.device.id);
+    block.uses = make_uses(block.stream);
+    return Allocation::adopt(std::move(block));
+}
+
+void wait_for_host(const Allocation& allocation) {
+    if (StreamUses* const uses = allocation.uses()) uses->wait();
+    if (allocation.device().type == DeviceType::cuda_managed && allocation.nbytes() > 0) {
+        settle_managed();
+    }
+}
+
+namespace cuda {
+
+std::size_t trim() {
+    const std::size_t freed = PinnedCache::get().trim();
+    trim_device_pools();
+    drop_idle_events();
+    return freed;
+}
+
+}  // namespace cuda
+}  // namespace devview

@@ -1,0 +1,128 @@
+// Copies between two devices: dense bytes by a peer copy, packed and unpacked where they lie.
+#include <cstdint>
+
+#include "devview/copy_plan.hpp"
+#include "src/check.hpp"
+#include "src/copy_routes.hpp"
+#include "src/device_memory.hpp"
+#include "src/packing.hpp"
+#include "src/stream.hpp"
+#include "src/work.hpp"
+
+namespace devview::cuda {
+
+namespace {
+
+bool belongs(const Stream& stream, const View& view) noexcept {
+    return stream && stream.device() == view.device();
+}
+
+/// Either device's stream will do; the destination's is preferred.
+Stream choose_stream(const View& dst, const View& src, const Stream& asked) {
+    if (asked) return asked;
+    if (durable(dst.stream()) && belongs(dst.stream(), dst)) return dst.stream();
+    if (durable(src.stream()) && belongs(src.stream(), src)) return src.stream();
+    return legacy_stream(dst.device().id);
+}
+
+Stream stream_beside(const Stream& chosen, const View& view) {
+    return belongs(chosen, view) ? chosen : work_stream(view.device().id, {}, view.stream());
+}
+
+void peer_copy(void* dst, int dst_device, const void* src, int src_device, std::int64_t nbytes,
+               const Stream& stream) {
+    const DeviceGuard guard(device_of(stream));
+    check(runtime().MemcpyPeerAsync(dst, dst_device, src, src_device,
+                                    static_cast<std::size_t>(nbytes), handle_of(stream)),
+          "memcpy peer");
+}
+
+void copy_dense(const CopyPlan& plan, const View& dst, const View& src, const Stream& stream) {
+    Work work(stream);
+    work.uses(*src.allocation());
+    work.uses(*dst.allocation());
+    peer_copy(static_cast<char*>(dst.data()) + plan.dst_shift, dst.device().id,
+              static_cast<const char*>(src.data()) + plan.src_shift, src.device().id,
+              plan.unit * plan.count, stream);
+    work.done();
+}
+
+/// Waits on the host if the work broke off: the temporaries go back in the order of one stream only.
+class Streams {
+public:
+    Streams(const Stream& home, const Stream& source, const Stream& target)
+        : home_(home), source_(source), target_(target) {
+        link(home, source);
+        link(home, target);
+    }
+    ~Streams() {
+        if (finished_) return;
+        for (const Stream* stream : {&source_, &home_, &target_}) quiesce(*stream);
+    }
+    Streams(const Streams&) = delete;
+    Streams& operator=(const Streams&) = delete;
+
+    void before_peer_copy() {
+        link(source_, home_);
+        link(target_, home_);
+    }
+    void after_peer_copy() {
+        link(home_, source_);
+        link(home_, target_);
+    }
+    void finish() {
+        link(target_, home_);
+        finished_ = true;
+    }
+
+private:
+    const Stream& home_;
+    const Stream& source_;
+    const Stream& target_;
+    bool finished_ = false;
+};
+
+void copy_packed(const View& dst, const View& src, const Stream& home) {
+    const std::int64_t itemsize = dst.itemsize();
+    const std::int64_t nbytes = dst.nbytes();
+    const Stream source = stream_beside(home, src);
+    const Stream target = stream_beside(home, dst);
+    Work reads(source);
+    reads.uses(*src.allocation());
+    Work writes(target);
+    writes.uses(*dst.allocation());
+    DeviceTemp packed, landed;
+    Streams streams(home, source, target);
+    void* from = src.data();
+    void* to = dst.data();
+    const Layout dense = Layout::contiguous(src.ndim(), src.shape(), itemsize);
+    if (!src.contiguous()) {
+        packed = DeviceTemp(static_cast<std::size_t>(nbytes), source);
+        from = packed.data();
+        copy_on_device(plan_copy(dense, src.layout(), itemsize), from, src.data(), source);
+    }
+    if (!dst.contiguous()) {
+        landed = DeviceTemp(static_cast<std::size_t>(nbytes), target);
+        to = landed.data();
+    }
+    streams.before_peer_copy();
+    peer_copy(to, dst.device().id, from, src.device().id, nbytes, home);
+    streams.after_peer_copy();
+    if (to != dst.data()) {
+        copy_on_device(plan_copy(dst.layout(), dense, itemsize), dst.data(), to, target);
+    }
+    streams.finish();
+    writes.done();
+    reads.done();
+}
+
+}  // namespace
+
+void copy_between_devices(const View& dst, const View& src, const Stream& asked) {
+    const Stream home = choose_stream(dst, src, asked);
+    const CopyPlan plan = plan_copy(dst.layout(), src.layout(), dst.itemsize());
+    if (plan.contiguous()) return copy_dense(plan, dst, src, home);
+    copy_packed(dst, src, home);
+}
+
+}  // namespace devview::cuda

@@ -1,0 +1,102 @@
+// Streams: making and destroying our own, and the handles that the runtime gets.
+#include "src/stream.hpp"
+
+#include <string>
+#include <utility>
+
+#include "devview/error.hpp"
+#include "src/check.hpp"
+
+namespace devview::cuda {
+
+namespace {
+
+void destroy_stream(void* handle, Device device) noexcept {
+    release_step([&] {
+        const DeviceGuard guard(device.id);
+        check(runtime().StreamDestroy(static_cast<cudaStream_t>(handle)), "stream destroy");
+    });
+}
+
+}  // namespace
+
+Stream make_stream(int device) {
+    require_device(device);
+    const DeviceGuard guard(device);
+    const Device on{DeviceType::cuda, device};
+    cudaStream_t handle = nullptr;
+    check(runtime().StreamCreateWithFlags(&handle, cudaStreamNonBlocking), "stream create");
+    try {
+        return Stream::adopt(on, handle, destroy_stream);
+    } catch (...) {
+        destroy_stream(handle, on);
+        throw;
+    }
+}
+
+Stream legacy_stream(int device) {
+    return Stream::raw(Device{DeviceType::cuda, device}, cudaStreamLegacy);
+}
+
+cudaStream_t handle_of(const Stream& stream) noexcept {
+    return stream.handle() ? static_cast<cudaStream_t>(stream.handle()) : cudaStreamLegacy;
+}
+
+bool durable(const Stream& stream) noexcept {
+    return stream.held() && handle_of(stream) != cudaStreamPerThread;
+}
+
+int device_of(const Stream& stream) noexcept { return stream ? stream.device().id : 0; }
+
+bool same_queue(const Stream& a, const Stream& b) noexcept {
+    return handle_of(a) == handle_of(b) && device_of(a) == device_of(b);
+}
+
+void link(const Stream& from, const Stream& to) {
+    if (!same_queue(from, to)) Event::record(from).order(to);
+}
+
+void quiesce(const Stream& stream) noexcept {
+    for (int attempt = 0; attempt < 2 && !driver_gone(); ++attempt) {
+        try {
+            return synchronize(stream);
+        } catch (const std::exception&) {
+            continue;  // a second failure is the device's, which then no longer works on anything
+        }
+    }
+}
+
+Stream work_stream(int device, const Stream& asked, const Stream& first, const Stream& second) {
+    if (asked) {
+        require_stream_on(asked, device);
+        return asked;
+    }
+    for (const Stream* candidate : {&first, &second}) {
+        if (durable(*candidate) && candidate->device().type == DeviceType::cuda &&
+            candidate->device().id == device) {
+            return *candidate;
+        }
+    }
+    return legacy_stream(device);
+}
+
+void require_stream_on(const Stream& stream, int device) {
+    const Device on{DeviceType::cuda, device};
+    if (stream.device() == on) return;
+    throw DeviceError("stream: of " + to_string(stream.device()) + ", the memory is on " +
+                          to_string(on),
+                      static_cast<int>(cudaErrorInvalidResourceHandle),
+                      runtime().GetErrorName(cudaErrorInvalidResourceHandle));
+}
+
+void synchronize(const Stream& stream) {
+    const DeviceGuard guard(device_of(stream));
+    check(runtime().StreamSynchronize(handle_of(stream)), "stream synchronize");
+}
+
+bool query(const Stream& stream) {
+    const DeviceGuard guard(device_of(stream));
+    return check_ready(runtime().StreamQuery(handle_of(stream)), "stream query");
+}
+
+}  // namespace devview::cuda

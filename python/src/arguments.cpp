@@ -1,0 +1,148 @@
+// Reading Python arguments.
+#include "arguments.hpp"
+
+#include <string>
+
+#include "devview/error.hpp"
+#include "stream_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+[[noreturn]] void wrong_type(const char* name, const char* expected, PyObject* value) {
+    PyErr_Format(PyExc_TypeError, "%s: expected %s, got %.200s", name, expected,
+                 Py_TYPE(value)->tp_name);
+    throw py::error_already_set();
+}
+
+std::string text_of(PyObject* value, const char* name) {
+    Py_ssize_t size = 0;
+    if (PyUnicode_Check(value)) {
+        const char* const data = PyUnicode_AsUTF8AndSize(value, &size);
+        if (data == nullptr) throw py::error_already_set();
+        return std::string(data, static_cast<std::size_t>(size));
+    }
+    if (PyBytes_Check(value)) {
+        return std::string(PyBytes_AS_STRING(value), static_cast<std::size_t>(PyBytes_GET_SIZE(value)));
+    }
+    wrong_type(name, "a string", value);
+}
+
+}  // namespace
+
+std::int64_t read_integer(PyObject* value, const char* name) {
+    const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
+    if (!index) throw py::error_already_set();
+    int overflow = 0;
+    const long long result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+    if (overflow != 0) {
+        throw LayoutError(std::string(name) + ": " + std::string(py::str(index)) +
+                          " does not fit into 64 bits");
+    }
+    if (result == -1 && PyErr_Occurred()) throw py::error_already_set();
+    return result;
+}
+
+Device read_device(PyObject* value, Device fallback) {
+    if (value == nullptr || value == Py_None) return fallback;
+    const py::handle handle(value);
+    if (py::isinstance<Device>(handle)) return handle.cast<Device>();
+    if (!PyUnicode_Check(value)) wrong_type("device", "a device name or dv.Device", value);
+    return parse_device(text_of(value, "device"));
+}
+
+Stream read_stream(PyObject* value, Device device) {
+    if (value == nullptr || value == Py_None) return {};
+    if (const Stream* const stream = stream_of_object(value)) return *stream;
+    if (PyLong_Check(value)) {
+        const std::size_t bits = PyLong_AsSize_t(value);
+        if (PyErr_Occurred()) {
+            PyErr_Clear();
+            throw LayoutError("stream: handle " + std::string(py::str(py::handle(value))) +
+                              " is no address");
+        }
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): a stream handle is an address.
+        return Stream::raw(device, reinterpret_cast<void*>(bits == 0 ? 1 : bits));
+    }
+    // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
+    py::object told = py::reinterpret_steal<py::object>(
+        PyObject_GetAttrString(value, "__cuda_stream__"));
+    if (!told) {
+        PyErr_Clear();
+        wrong_type("stream", "None, an int handle, a dv.Stream or an object with __cuda_stream__",
+                   value);
+    }
+    if (PyCallable_Check(told.ptr())) told = told();
+    if (!PyTuple_Check(told.ptr()) || PyTuple_GET_SIZE(told.ptr()) != 2 ||
+        !PyLong_Check(PyTuple_GET_ITEM(told.ptr(), 1))) {
+        wrong_type("stream: __cuda_stream__", "a tuple (version, handle)", told.ptr());
+    }
+    return read_stream(PyTuple_GET_ITEM(told.ptr(), 1), device);
+}
+
+Format read_format(PyObject* value) { return Format(text_of(value, "format")); }
+
+std::vector<std::int64_t> read_integers(PyObject* value, const char* name) {
+    if (PyIndex_Check(value)) return {read_integer(value, name)};
+    const py::object sequence = py::reinterpret_steal<py::object>(PySequence_Tuple(value));
+    if (!sequence) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+        PyErr_Clear();
+        wrong_type(name, "an int or a sequence of ints", value);
+    }
+    std::vector<std::int64_t> result;
+    for (const py::handle item : py::reinterpret_borrow<py::tuple>(sequence)) {
+        result.push_back(read_integer(item.ptr(), name));
+    }
+    if (result.size() > kMaxNdim) {
+        throw LayoutError(std::string(name) + ": " + std::to_string(result.size()) +
+                          " axes, limit 64");
+    }
+    return result;
+}
+
+std::vector<std::int64_t> read_shape(PyObject* value, const char* name) {
+    std::vector<std::int64_t> shape = read_integers(value, name);
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+        if (shape[i] < 0) {
+            throw LayoutError(std::string(name) + ": axis " + std::to_string(i) + ": extent " +
+                              std::to_string(shape[i]) + ", must not be negative");
+        }
+    }
+    return shape;
+}
+
+std::vector<std::int64_t> read_reshape(PyObject* value, std::int64_t size) {
+    std::vector<std::int64_t> shape = read_integers(value, "shape");
+    std::int64_t known = 1;
+    std::int64_t* unknown = nullptr;
+    for (std::int64_t& extent : shape) {
+        if (extent == -1 && unknown == nullptr) {
+            unknown = &extent;
+        } else if (extent < 0) {
+            throw LayoutError("reshape: extent " + std::to_string(extent) +
+                              ", at most one -1 may stand for the rest");
+        } else if (__builtin_mul_overflow(known, extent, &known)) {
+            throw LayoutError("reshape: shape has more than 2**63 items");
+        }
+    }
+    if (unknown == nullptr) return shape;
+    if (known == 0 || size % known != 0) {
+        throw LayoutError("reshape: " + std::to_string(size) + " items into multiples of " +
+                          std::to_string(known));
+    }
+    *unknown = size / known;
+    return shape;
+}
+
+Order read_order(PyObject* value, Order any) {
+    if (value == nullptr || value == Py_None) return Order::C;
+    const std::string text = text_of(value, "order");
+    if (text == "C") return Order::C;
+    if (text == "F") return Order::F;
+    if (text == "A") return any;
+    throw LayoutError("order: '" + text + "', expected 'C', 'F' or 'A'");
+}
+
+}  // namespace devview::python

@@ -1,0 +1,39 @@
+// Python arguments read once, checked, with errors that name the argument and the value.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "devview/device.hpp"
+#include "devview/format.hpp"
+#include "devview/layout.hpp"
+#include "devview/stream.hpp"
+#include "python.hpp"
+
+namespace devview::python {
+
+/// "cuda:1", a dv.Device, or anything whose str() is such a name. None gives `fallback`.
+Device read_device(PyObject* value, Device fallback = {});
+
+/// None: no stream; an int handle (0 is the legacy stream); a dv.Stream; an object with
+/// __cuda_stream__. Raw handles belong to `device`.
+Stream read_stream(PyObject* value, Device device);
+
+/// A format string.
+Format read_format(PyObject* value);
+
+/// An int or a sequence of ints, each >= 0. `name` is the argument's.
+std::vector<std::int64_t> read_shape(PyObject* value, const char* name = "shape");
+
+/// A sequence of ints of any sign.
+std::vector<std::int64_t> read_integers(PyObject* value, const char* name);
+
+/// As read_shape, but one extent may be -1: it is computed from `size` items.
+std::vector<std::int64_t> read_reshape(PyObject* value, std::int64_t size);
+
+/// "C" or "F" ("A": `any`).
+Order read_order(PyObject* value, Order any = Order::C);
+
+std::int64_t read_integer(PyObject* value, const char* name);
+
+}  // namespace devview::python

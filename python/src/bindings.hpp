@@ -1,0 +1,11 @@
+// What module.cpp calls to fill the module, one function a room.
+#pragma once
+
+#include "python.hpp"
+
+namespace devview::python {
+
+void bind_memory(py::module_& module);     // memory_bind.cpp
+void bind_emulation(py::module_& module);  // emulation_bind.cpp
+
+}  // namespace devview::python

@@ -1,0 +1,124 @@
+// Host access to items, and the guard over implicit transfers.
+#include "host_access.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "devview/copy.hpp"
+#include "devview/error.hpp"
+#include "devview/host_memory.hpp"
+#include "item.hpp"
+
+namespace devview::python {
+
+namespace {
+
+PyObject* guard_mode = nullptr;  // a ContextVar: the mode belongs to a context, not to a thread
+
+void check_mode(const std::string& mode) {
+    if (mode != "allow" && mode != "warn" && mode != "forbid") {
+        throw py::value_error("transfer_guard: mode '" + mode +
+                              "', expected 'allow', 'warn' or 'forbid'");
+    }
+}
+
+/// The mode holds from the call on; as a context manager the old one comes back at its end.
+class TransferGuard {
+public:
+    explicit TransferGuard(const std::string& mode) {
+        check_mode(mode);
+        token_ = py::reinterpret_steal<py::object>(
+            PyContextVar_Set(guard_mode, py::str(mode).ptr()));
+        if (!token_) throw py::error_already_set();
+    }
+    void restore() {
+        if (!token_) return;
+        const py::object token = std::move(token_);
+        if (PyContextVar_Reset(guard_mode, token.ptr()) != 0) throw py::error_already_set();
+    }
+
+private:
+    py::object token_;
+};
+
+}  // namespace
+
+void guard_transfer(const View& view, const char* operation) {
+    PyObject* mode = nullptr;
+    if (PyContextVar_Get(guard_mode, nullptr, &mode) != 0) throw py::error_already_set();
+    if (mode == nullptr) return;
+    const auto held = py::reinterpret_steal<py::object>(mode);
+    if (PyUnicode_CompareWithASCIIString(mode, "allow") == 0) return;
+    const std::string message = std::string(operation) + ": implicit copy of " +
+                                std::to_string(view.nbytes()) + " bytes from " +
+                                to_string(view.device()) +
+                                " to the host; stage(), to() and copy() are explicit";
+    if (PyUnicode_CompareWithASCIIString(mode, "forbid") == 0) {
+        throw BufferError(message + " (transfer_guard is \"forbid\")");
+    }
+    if (PyErr_WarnEx(PyExc_RuntimeWarning, message.c_str(), 1) != 0) throw py::error_already_set();
+}
+
+void bind_transfer_guard(py::module_& module) {
+    guard_mode = PyContextVar_New("devview.transfer_guard", nullptr);
+    if (guard_mode == nullptr) throw py::error_already_set();
+    py::class_<TransferGuard>(module, "_TransferGuard")
+        .def("__enter__", [](const py::object& self) { return self; })
+        .def("__exit__",
+             [](TransferGuard& self, const py::args&) {
+                 self.restore();
+                 return false;
+             });
+    module.def(
+        "transfer_guard", [](const std::string& mode) { return TransferGuard(mode); },
+        py::arg("mode"),
+        R"(Rules implicit device→host copies in this context: "allow", "warn" or "forbid".
+
+Implicit are ``memoryview(v)`` and every other buffer consumer, ``bytes(v)``, indexing, iteration
+and comparison of a device view. ``to``, ``copy``, ``copyto`` and ``stage`` are explicit and pass.
+The mode holds from the call on, in the current context (contextvars: asyncio tasks and threads have
+their own; the default is "allow"). Used as a context manager it is restored at the end.
+
+Under "forbid" an implicit copy raises BufferError, under "warn" it issues a RuntimeWarning.)");
+}
+
+HostItems::HostItems(const View& view, const char* operation, Order order) : view_(view) {
+    if (host_accessible(view.device())) {
+        if (view.allocation()->uses() != nullptr) {
+            const py::gil_scoped_release release;
+            wait_for_host(*view.allocation());
+        }
+        data_ = static_cast<const char*>(view_.data());
+        layout_ = &view_.layout();
+        return;
+    }
+    if (operation != nullptr) guard_transfer(view, operation);
+    const py::gil_scoped_release release;
+    staging_ = std::make_unique<Staging>(view_, false, order);
+    staging_->wait();
+    data_ = static_cast<const char*>(staging_->data());
+    layout_ = &staging_->layout();
+}
+
+void write_item(const View& where, PyObject* value) {
+    const FormatNode& format = *where.format().node();
+    if (plain_host(where)) {
+        pack_item(format, static_cast<char*>(where.data()), value);
+        return;
+    }
+    const auto block = allocate_host(static_cast<std::size_t>(where.itemsize()));
+    std::memset(block->data(), 0, block->nbytes());
+    pack_item(format, static_cast<char*>(block->data()), value);
+    copy_items(where, View(block, block->data(), where.format(), Layout(), true));
+}
+
+void copy_items(const View& dst, const View& src, const Stream& stream) {
+    if (plain_host(dst) && plain_host(src) && src.nbytes() <= 4096) {
+        copy(dst, src, stream);  // cheaper than letting the GIL go
+        return;
+    }
+    const py::gil_scoped_release release;
+    copy(dst, src, stream);
+}
+
+}  // namespace devview::python

@@ -1,0 +1,44 @@
+// Reading and writing the items of any view from the host: in place, or through a staging copy.
+#pragma once
+
+#include <memory>
+
+#include "devview/staging.hpp"
+#include "view_object.hpp"
+
+namespace devview::python {
+
+/// Rules implicit device→host copies; read by transfer_guard() and asked by every implicit one.
+/// @throws py::error_already_set  under "forbid" (a BufferError) or a warning turned error.
+void guard_transfer(const View& view, const char* operation);
+
+/// Adds dv.transfer_guard.
+void bind_transfer_guard(py::module_& module);
+
+/// The items of a view, readable by the host while this lives. Waits (without the GIL) until they
+/// are. `operation` names what the user did, for the transfer guard; null: an explicit transfer.
+class HostItems {
+public:
+    HostItems(const View& view, const char* operation, Order order = Order::C);
+    const char* data() const noexcept { return data_; }
+    const Layout& layout() const noexcept { return *layout_; }
+
+private:
+    View view_;  // holds the memory: user code may release the object meanwhile
+    std::unique_ptr<Staging> staging_;
+    const char* data_;
+    const Layout* layout_;
+};
+
+/// True if the host reads the view's memory in place and nothing has to be waited for.
+inline bool plain_host(const View& view) noexcept {
+    return view.device().type == DeviceType::cpu;
+}
+
+/// Writes one item's bytes to `where`, a 0-d view on any device.
+void write_item(const View& where, PyObject* value);
+
+/// copy() without the GIL.
+void copy_items(const View& dst, const View& src, const Stream& stream = {});
+
+}  // namespace devview::python

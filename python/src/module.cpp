@@ -1,0 +1,23 @@
+// The extension module devview._devview: every room adds its part.
+#include "bindings.hpp"
+#include "host_access.hpp"
+#include "import.hpp"
+#include "staging_object.hpp"
+#include "stream_object.hpp"
+#include "view_object.hpp"
+
+PYBIND11_MODULE(_devview, module) {
+    namespace dv = devview::python;
+    module.doc() = "devview's native part; import devview instead.";
+    module.attr("__version__") = DEVVIEW_VERSION;
+    dv::bind_errors(module);
+    dv::make_allocation_type(module);
+    dv::make_view_type(module);
+    dv::bind_devices(module);
+    dv::bind_streams(module);
+    dv::bind_staging(module);
+    dv::bind_transfer_guard(module);
+    dv::bind_imports(module);
+    dv::bind_memory(module);
+    dv::bind_emulation(module);
+}

@@ -1,0 +1,135 @@
+// Release functions of memory that Python objects own. They take the GIL, and leak after the end.
+#include "owner.hpp"
+
+#include <memory>
+
+#include "devview/cuda/memory.hpp"
+#include "stream_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+struct BufferOwner {
+    Py_buffer buffer;
+};
+
+struct ObjectOwner {
+    PyObject* owner;
+    PyObject* release;
+};
+
+/// Holds the GIL and the pending exception aside while user code runs in a release.
+class CallbackScope {
+public:
+    CallbackScope() : gil_(PyGILState_Ensure()) { PyErr_Fetch(&type_, &value_, &traceback_); }
+    ~CallbackScope() {
+        PyErr_Restore(type_, value_, traceback_);
+        PyGILState_Release(gil_);
+    }
+    CallbackScope(const CallbackScope&) = delete;
+    CallbackScope& operator=(const CallbackScope&) = delete;
+
+private:
+    PyGILState_STATE gil_;
+    PyObject* type_;
+    PyObject* value_;
+    PyObject* traceback_;
+};
+
+void release_buffer(void* context, Stream) noexcept {
+    std::unique_ptr<BufferOwner> owner(static_cast<BufferOwner*>(context));
+    if (!python_alive()) {
+        owner.release();  // the interpreter's memory goes with the process
+        return;
+    }
+    const CallbackScope scope;
+    PyBuffer_Release(&owner->buffer);
+}
+
+void release_object(void* context, Stream stream) noexcept {
+    std::unique_ptr<ObjectOwner> owner(static_cast<ObjectOwner*>(context));
+    if (!python_alive()) {
+        owner.release();
+        return;
+    }
+    const CallbackScope scope;
+    if (owner->release != nullptr) {
+        PyObject* const argument = new_stream_object(stream);
+        PyObject* const result =
+            argument ? PyObject_CallOneArg(owner->release, argument) : nullptr;
+        if (result == nullptr) {
+            count_release_error();
+            PyErr_WriteUnraisable(owner->release);
+        }
+        Py_XDECREF(result);
+        Py_XDECREF(argument);
+    }
+    Py_XDECREF(owner->release);
+    Py_XDECREF(owner->owner);
+}
+
+}  // namespace
+
+std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::size_t nbytes) {
+    std::unique_ptr<BufferOwner> owner;
+    try {
+        owner = std::make_unique<BufferOwner>();
+        Allocation::Block block;
+        block.data = data;
+        block.nbytes = nbytes;
+        block.release = release_buffer;
+        block.context = owner.get();
+        // A Py_buffer may point into itself only through fields of its exporter (PyBuffer_FillInfo
+        // points shape at view->len): such pointers are not used after the import.
+        owner->buffer = buffer;
+        auto allocation = Allocation::adopt(std::move(block));
+        owner.release();
+        buffer.obj = nullptr;
+        return allocation;
+    } catch (...) {
+        PyBuffer_Release(&buffer);
+        throw;
+    }
+}
+
+std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device device,
+                                         PyObject* owner, PyObject* release, Stream stream) {
+    auto held = std::make_unique<ObjectOwner>(ObjectOwner{owner, release});
+    Allocation::Block block;
+    block.data = data;
+    block.nbytes = nbytes;
+    block.device = device;
+    block.stream = std::move(stream);
+    block.release = release_object;
+    block.context = held.get();
+    auto allocation = is_cuda(device) ? adopt_device(std::move(block))
+                                      : Allocation::adopt(std::move(block));
+    Py_XINCREF(owner);
+    Py_XINCREF(release);
+    held.release();
+    return allocation;
+}
+
+PyObject* owner_of(const Allocation& allocation) noexcept {
+    if (allocation.release_function() == release_buffer) {
+        return static_cast<BufferOwner*>(allocation.context())->buffer.obj;
+    }
+    if (allocation.release_function() == release_object) {
+        return static_cast<ObjectOwner*>(allocation.context())->owner;
+    }
+    return nullptr;
+}
+
+int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
+    if (allocation.freed()) return 0;
+    if (allocation.release_function() == release_buffer) {
+        Py_VISIT(static_cast<BufferOwner*>(allocation.context())->buffer.obj);
+    } else if (allocation.release_function() == release_object) {
+        Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->owner);
+        Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->release);
+    }
+    return 0;
+}
+
+}  // namespace devview::python

@@ -1,0 +1,25 @@
+// Python objects that own the memory of an allocation, and how they are let go.
+#pragma once
+
+#include "devview/allocation.hpp"
+#include "python.hpp"
+
+namespace devview::python {
+
+/// An allocation over a buffer that was asked for; PyBuffer_Release gives it back. Takes `buffer`
+/// over (it is left empty). @throws std::bad_alloc  then the buffer was released.
+std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::size_t nbytes);
+
+/// An allocation over memory that `owner` keeps alive (may be null) and that `release(stream)`, a
+/// callable or null, gives back. `on_device` routes it through the stream bookkeeping.
+/// If this throws, `release` never runs.
+std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device device,
+                                         PyObject* owner, PyObject* release, Stream stream);
+
+/// The Python object that owns the memory, borrowed; null if none does.
+PyObject* owner_of(const Allocation& allocation) noexcept;
+
+/// Shows the Python objects that the allocation holds to the collector.
+int visit_owner(const Allocation& allocation, visitproc visit, void* arg);
+
+}  // namespace devview::python

@@ -1,0 +1,216 @@
+// dv.Staging: waits, gives a memoryview of the copy, and takes it back.
+#include <memory>
+#include <string>
+
+#include "devview/error.hpp"
+#include "devview/staging.hpp"
+#include "staging_object.hpp"
+#include "view_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+/// Counts as one export of its view from start to release.
+class StagingObject {
+public:
+    StagingObject(PyObject* view, bool writable, const Stream& stream)
+        : owner_(py::reinterpret_borrow<py::object>(view)), writable_(writable) {
+        const View held = live_view(view);
+        format_ = held.format();
+        held.allocation()->add_export();
+        allocation_ = held.allocation();
+        ++view_object(view)->exports;
+        try {
+            const py::gil_scoped_release release;
+            staging_ = std::make_unique<Staging>(held, writable, Order::C, stream);
+        } catch (...) {
+            uncount();
+            throw;
+        }
+    }
+    ~StagingObject() {
+        if (!staging_) return;
+        try {
+            finish();
+        } catch (const std::exception& error) {
+            report_release_error(error.what());
+        }
+    }
+    StagingObject(const StagingObject&) = delete;
+    StagingObject& operator=(const StagingObject&) = delete;
+
+    bool pinned() const { return live().pinned(); }
+    bool ready() const {
+        const Staging& staging = live();
+        const py::gil_scoped_release release;
+        return staging.ready();
+    }
+    void wait() {
+        Staging& staging = live();
+        const py::gil_scoped_release release;
+        staging.wait();
+    }
+    py::object memory() {
+        if (!memory_) {
+            wait();
+            memory_ = make_memoryview();
+        }
+        return memory_;
+    }
+    /// Refused while memoryviews of the copy are in use elsewhere, as memoryview.release() is.
+    void release() {
+        if (!staging_) return;
+        if (memory_) {
+            memory_.attr("release")();
+            memory_ = py::object();
+        }
+        if (host_views_ > 0) {
+            throw BufferError("release: Staging has " + std::to_string(host_views_) +
+                              (host_views_ == 1 ? " export" : " exports") + ", limit 0");
+        }
+        finish();
+    }
+    bool released() const { return staging_ == nullptr; }
+    std::size_t nbytes() const { return live().nbytes(); }
+    bool writable() const { return writable_; }
+
+    // The buffer that memoryviews of the copy are made from.
+    int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
+        const Staging& staging = live();
+        if ((flags & PyBUF_WRITABLE) != 0 && !writable_) {
+            throw BufferError("Staging: the copy is read-only, stage(writable=True)");
+        }
+        const Layout& layout = staging.layout();
+        const auto itemsize = format_.itemsize();
+        if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !layout.contiguous(itemsize, Order::C)) {
+            throw BufferError("Staging: the memory is not C-contiguous");
+        }
+        buffer->buf = staging.data();
+        buffer->len = static_cast<Py_ssize_t>(layout.nbytes(itemsize));
+        buffer->itemsize = static_cast<Py_ssize_t>(itemsize);
+        buffer->readonly = writable_ ? 0 : 1;
+        buffer->ndim = (flags & PyBUF_ND) != 0 ? layout.ndim() : 1;
+        buffer->format = (flags & PyBUF_FORMAT) != 0 ? const_cast<char*>(format_.text()) : nullptr;
+        const auto pointer = [](const std::int64_t* values) {
+            return const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(values));
+        };
+        buffer->shape = (flags & PyBUF_ND) != 0 ? pointer(layout.shape()) : nullptr;
+        buffer->strides =
+            (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? pointer(layout.strides()) : nullptr;
+        buffer->suboffsets = nullptr;
+        buffer->internal = nullptr;
+        buffer->obj = self;
+        Py_INCREF(self);
+        ++host_views_;
+        return 0;
+    }
+    void release_buffer() noexcept { --host_views_; }
+
+    int traverse(visitproc visit, void* arg) {
+        Py_VISIT(owner_.ptr());
+        Py_VISIT(memory_.ptr());
+        return 0;
+    }
+    void clear() {
+        memory_ = py::object();
+        owner_ = py::object();
+    }
+
+private:
+    Staging& live() const {
+        if (!staging_) throw ReleasedError("operation forbidden on released Staging object");
+        return *staging_;
+    }
+    py::object make_memoryview() {
+        auto view = py::reinterpret_steal<py::object>(
+            PyMemoryView_FromObject(py::cast(this, py::return_value_policy::reference).ptr()));
+        if (!view) throw py::error_already_set();
+        return view;
+    }
+    void uncount() noexcept {
+        if (owner_) --view_object(owner_.ptr())->exports;
+        allocation_->drop_export();
+        drop(std::move(allocation_));
+    }
+    void finish() {
+        const std::unique_ptr<Staging> staging = std::move(staging_);
+        std::exception_ptr failure;
+        {
+            const py::gil_scoped_release release;
+            try {
+                staging->finish();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        }
+        uncount();
+        if (failure) std::rethrow_exception(failure);
+    }
+
+    py::object owner_;
+    std::shared_ptr<Allocation> allocation_;
+    Format format_;
+    std::unique_ptr<Staging> staging_;
+    py::object memory_;
+    Py_ssize_t host_views_ = 0;
+    bool writable_;
+};
+
+StagingObject& staging_of(PyObject* object) {
+    return *py::handle(object).cast<StagingObject*>();
+}
+
+/// pybind11's own buffer support knows neither read-only requests nor releases.
+void install_slots(PyHeapTypeObject* heap_type) {
+    PyTypeObject& type = heap_type->ht_type;
+    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+    type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+        Py_VISIT(Py_TYPE(self));
+        if (!py::detail::is_holder_constructed(self)) return 0;
+        return staging_of(self).traverse(visit, arg);
+    };
+    type.tp_clear = [](PyObject* self) {
+        if (py::detail::is_holder_constructed(self)) staging_of(self).clear();
+        return 0;
+    };
+    type.tp_as_buffer = &heap_type->as_buffer;
+    heap_type->as_buffer.bf_getbuffer = [](PyObject* self, Py_buffer* buffer, int flags) {
+        buffer->obj = nullptr;
+        return guarded<int>(-1, [&] { return staging_of(self).get_buffer(self, buffer, flags); });
+    };
+    heap_type->as_buffer.bf_releasebuffer = [](PyObject* self, Py_buffer*) {
+        staging_of(self).release_buffer();
+    };
+}
+
+}  // namespace
+
+PyObject* new_staging(PyObject* view, bool writable, const Stream& stream) {
+    return py::cast(std::make_unique<StagingObject>(view, writable, stream)).release().ptr();
+}
+
+void bind_staging(py::module_& module) {
+    py::class_<StagingObject>(module, "Staging", py::custom_type_setup(install_slots),
+                              R"(A host copy of a view's items, started by ``View.stage()``.
+
+As a context manager it waits, gives a memoryview of the copy, and at the end writes it back if it is
+writable. Its memory is pinned where it fits under the pinned limit. It counts in ``View.exports``.)")
+        .def_property_readonly("pinned", &StagingObject::pinned,
+                               "True if the copy lies in pinned memory (or is the view's own).")
+        .def_property_readonly("writable", &StagingObject::writable)
+        .def_property_readonly("released", &StagingObject::released)
+        .def_property_readonly("nbytes", &StagingObject::nbytes)
+        .def("ready", &StagingObject::ready, "True if the copy is complete. Does not wait.")
+        .def("wait", &StagingObject::wait, "Blocks until the copy is complete.")
+        .def("release", &StagingObject::release,
+             "Writes back if writable, and gives everything back. Idempotent. Raises BufferError "
+             "while memoryviews of the copy are in use, DeviceError if the write-back failed.")
+        .def("__enter__", &StagingObject::memory)
+        .def("__exit__", [](StagingObject& self, const py::args&) {
+            self.release();
+            return false;
+        });
+}
+
+}  // namespace devview::python

@@ -1,0 +1,116 @@
+// dv.Stream and dv.Event.
+#include <memory>
+
+#include "arguments.hpp"
+#include "devview/cuda/stream.hpp"
+#include "devview/error.hpp"
+#include "stream_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+using cuda::Event;
+
+Stream make_stream(const py::object& device) {
+    const Device where = read_device(device.ptr(), Device{DeviceType::cuda, 0});
+    if (where.type != DeviceType::cuda) {
+        throw NameError("Stream: device " + to_string(where) + ", only CUDA devices have streams");
+    }
+    const py::gil_scoped_release release;
+    return cuda::make_stream(where.id);
+}
+
+void wait_for(const Stream& self, const py::object& other) {
+    if (py::isinstance<Event>(other)) {
+        other.cast<Event>().order(self);
+        return;
+    }
+    const Stream stream = read_stream(other.ptr(), self.device());
+    if (!stream) return;
+    const py::gil_scoped_release release;
+    Event::record(stream).order(self);
+}
+
+std::string stream_repr(const Stream& self) {
+    return "<devview.Stream " + std::string(py::str(py::reinterpret_steal<py::object>(
+                                    device_object(self.device())))) +
+           " handle " + std::to_string(reinterpret_cast<std::uintptr_t>(self.handle())) +
+           (self.held() ? ">" : ", not owned>");
+}
+
+}  // namespace
+
+PyObject* new_stream_object(const Stream& stream) noexcept {
+    if (!stream) Py_RETURN_NONE;
+    return guarded<PyObject*>(nullptr, [&] { return py::cast(stream).release().ptr(); });
+}
+
+const Stream* stream_of_object(PyObject* object) {
+    const py::handle handle(object);
+    return py::isinstance<Stream>(handle) ? handle.cast<const Stream*>() : nullptr;
+}
+
+void bind_streams(py::module_& module) {
+    py::class_<Stream>(module, "Stream", R"(A queue of device work, run in order.
+
+``Stream(device="cuda")`` makes a new non-blocking stream; it is destroyed when the last user of it
+is gone, memory that is still to be freed on it included. Everything that takes a ``stream`` also
+takes ``None``, an int handle and any object with ``__cuda_stream__``.)")
+        .def(py::init(&make_stream), py::arg("device") = py::none())
+        .def_property_readonly("device",
+                               [](const Stream& self) {
+                                   return py::reinterpret_steal<py::object>(
+                                       device_object(self.device()));
+                               })
+        .def_property_readonly(
+            "handle",
+            [](const Stream& self) { return reinterpret_cast<std::uintptr_t>(self.handle()); },
+            "The cudaStream_t as an int; 1 is the legacy stream, 2 the per-thread one.")
+        .def("synchronize", &cuda::synchronize, py::call_guard<py::gil_scoped_release>(),
+             "Blocks until all work of the stream is done. Raises DeviceError.")
+        .def("query", &cuda::query, py::call_guard<py::gil_scoped_release>(),
+             "True if all work of the stream is done. Does not wait.")
+        .def(
+            "record", [](const Stream& self) { return Event::record(self, true); },
+            py::call_guard<py::gil_scoped_release>(), "A new Event at this point of the stream.")
+        .def("wait", &wait_for, py::arg("other"),
+             "Later work of this stream waits for an Event, or for the work so far of another "
+             "stream. The host does not wait.")
+        .def("__cuda_stream__",
+             [](const Stream& self) {
+                 return py::make_tuple(0, reinterpret_cast<std::uintptr_t>(self.handle()));
+             })
+        .def("__eq__", [](const Stream& self,
+                          const py::object& other) -> py::object {
+                 const Stream* const stream = stream_of_object(other.ptr());
+                 if (stream == nullptr) {
+                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+                 }
+                 return py::bool_(*stream == self);
+             })
+        .def("__hash__",
+             [](const Stream& self) { return py::hash(py::int_(
+                   reinterpret_cast<std::uintptr_t>(self.handle()))); })
+        .def("__repr__", stream_repr);
+    py::class_<Event>(module, "Event", R"(A point in a stream; ``Event(stream)`` records it now.)")
+        .def(py::init([](const py::object& stream) {
+                 const Stream where = read_stream(stream.ptr(), Device{DeviceType::cuda, 0});
+                 const py::gil_scoped_release release;
+                 return Event::record(where ? where : cuda::legacy_stream(0), true);
+             }),
+             py::arg("stream") = py::none())
+        .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>(),
+             "Blocks until everything before the event is done.")
+        .def("query", &Event::done, py::call_guard<py::gil_scoped_release>(),
+             "True if everything before the event is done.")
+        .def("elapsed", &Event::elapsed, py::arg("other"),
+             py::call_guard<py::gil_scoped_release>(),
+             "Milliseconds from this event to ``other``; both must be done.")
+        .def_property_readonly("device", [](const Event& self) {
+            return py::reinterpret_steal<py::object>(
+                device_object(Device{DeviceType::cuda, self.device()}));
+        });
+}
+
+}  // namespace devview::python

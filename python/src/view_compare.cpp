@@ -1,0 +1,126 @@
+// == by value in place, and the hash of read-only bytes.
+#include <cstring>
+
+#include "devview/error.hpp"
+#include "host_access.hpp"
+#include "import.hpp"
+#include "item.hpp"
+#include "view_object.hpp"
+#include "view_slots.hpp"
+
+namespace devview::python {
+
+namespace {
+
+/// Formats whose equal values have equal bytes and the other way round: one memcmp decides.
+bool bitwise(const Format& format) noexcept {
+    switch (format.kind()) {
+        case Kind::integer:
+        case Kind::unsigned_integer:
+        case Kind::character:
+        case Kind::bytes:
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool same_shape(const View& a, const View& b) noexcept {
+    return a.ndim() == b.ndim() &&
+           std::equal(a.shape(), a.shape() + a.ndim(), b.shape());
+}
+
+bool equal_items(const FormatNode& a_format, const char* a, const FormatNode& b_format,
+                 const char* b) {
+    const auto left = py::reinterpret_steal<py::object>(unpack_item(a_format, a));
+    const auto right = py::reinterpret_steal<py::object>(unpack_item(b_format, b));
+    // Not PyObject_RichCompareBool: a NaN must differ from itself.
+    const auto result =
+        py::reinterpret_steal<py::object>(PyObject_RichCompare(left.ptr(), right.ptr(), Py_EQ));
+    if (!result) throw py::error_already_set();
+    const int truth = PyObject_IsTrue(result.ptr());
+    if (truth < 0) throw py::error_already_set();
+    return truth == 1;
+}
+
+const char* follow(const Layout& layout, int axis, const char* data) noexcept {
+    const std::int64_t* const suboffsets = layout.suboffsets();
+    if (suboffsets == nullptr || suboffsets[axis] < 0) return data;
+    const char* pointer = nullptr;
+    std::memcpy(&pointer, data, sizeof pointer);
+    return pointer + suboffsets[axis];
+}
+
+struct Side {
+    const FormatNode& format;
+    const Layout& layout;
+};
+
+bool equal_axis(const Side& a, const char* a_data, const Side& b, const char* b_data, int axis) {
+    if (axis == a.layout.ndim()) return equal_items(a.format, a_data, b.format, b_data);
+    for (std::int64_t i = 0; i < a.layout.shape()[axis]; ++i) {
+        if (!equal_axis(a, follow(a.layout, axis, a_data + i * a.layout.strides()[axis]), b,
+                        follow(b.layout, axis, b_data + i * b.layout.strides()[axis]), axis + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool equal_views(const View& a, const View& b) {
+    if (!same_shape(a, b)) return false;
+    const HostItems left(a, "==");
+    const HostItems right(b, "==");
+    const std::int64_t itemsize = a.itemsize();
+    if (a.format() == b.format() && bitwise(a.format()) &&
+        left.layout().contiguous(itemsize, Order::C) &&
+        right.layout().contiguous(itemsize, Order::C)) {
+        return std::memcmp(left.data(), right.data(), static_cast<std::size_t>(a.nbytes())) == 0;
+    }
+    return equal_axis({*a.format().node(), left.layout()}, left.data(),
+                      {*b.format().node(), right.layout()}, right.data(), 0);
+}
+
+}  // namespace
+
+PyObject* view_richcompare(PyObject* object, PyObject* other, int operation) {
+    if (operation != Py_EQ && operation != Py_NE) Py_RETURN_NOTIMPLEMENTED;
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        bool equal = object == other;
+        const View a = view_object(object)->view;  // a copy: comparing items runs user code
+        if (is_view(other) && (a.released() || view_object(other)->view.released())) {
+            return PyBool_FromLong((object == other) == (operation == Py_EQ));
+        }
+        if (a.released()) return PyBool_FromLong(equal == (operation == Py_EQ));
+        if (!is_view(other) && !PyObject_CheckBuffer(other)) Py_RETURN_NOTIMPLEMENTED;
+        View b;
+        try {
+            b = import_view(other);
+        } catch (py::error_already_set&) {
+            Py_RETURN_NOTIMPLEMENTED;
+        }
+        equal = equal_views(a, b);
+        return PyBool_FromLong(equal == (operation == Py_EQ));
+    });
+}
+
+Py_hash_t view_hash(PyObject* object) {
+    auto* const self = view_object(object);
+    if (self->hash != -1) return self->hash;
+    return guarded<Py_hash_t>(-1, [&]() -> Py_hash_t {
+        const View view = live_view(object);
+        if (!view.readonly()) throw py::value_error("cannot hash writable View object");
+        // As memoryview: bytes only, so that hash(v) == hash(v.tobytes()) can hold for all.
+        const char code = view.format().code();
+        if (view.itemsize() != 1 || (code != 'B' && code != 'b' && code != 'c')) {
+            throw py::value_error("View: hashing is restricted to formats 'B', 'b' or 'c'");
+        }
+        const auto bytes = py::reinterpret_steal<py::object>(
+            PyObject_CallMethod(object, "tobytes", nullptr));
+        if (!bytes) throw py::error_already_set();
+        self->hash = PyObject_Hash(bytes.ptr());
+        return self->hash;
+    });
+}
+
+}  // namespace devview::python

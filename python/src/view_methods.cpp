@@ -1,0 +1,461 @@
+// Methods of a View: what memoryview has, what moves data, and what only changes the layout.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "devview/copy.hpp"
+#include "devview/copy_plan.hpp"
+#include "devview/error.hpp"
+#include "host_access.hpp"
+#include "import.hpp"
+#include "item.hpp"
+#include "staging_object.hpp"
+#include "view_object.hpp"
+#include "view_slots.hpp"
+
+namespace devview::python {
+
+namespace {
+
+PyObject* wrap(PyObject* self, View view) {
+    return new_view(std::move(view), view_object(self)->allocation);
+}
+
+/// The call's arguments by name, as pybind11 objects: methods off the hot path.
+class Arguments {
+public:
+    Arguments(PyObject* const* values, Py_ssize_t count, PyObject* names, const char* function,
+              std::initializer_list<const char*> positional,
+              std::initializer_list<const char*> keyword_only = {})
+        : names_(positional), function_(function) {
+        const auto positions = static_cast<Py_ssize_t>(names_.size());
+        names_.insert(names_.end(), keyword_only);
+        values_.assign(names_.size(), nullptr);
+        if (count > positions) fail("takes at most " + std::to_string(positions) + " arguments");
+        for (Py_ssize_t i = 0; i < count; ++i) values_[static_cast<std::size_t>(i)] = values[i];
+        for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
+            slot(PyTuple_GET_ITEM(names, i)) = values[count + i];
+        }
+    }
+    PyObject* operator[](std::size_t index) const noexcept { return values_[index]; }
+    PyObject* require(std::size_t index) const {
+        if (values_[index] == nullptr) fail(std::string("misses argument '") + names_[index] + "'");
+        return values_[index];
+    }
+    bool truth(std::size_t index, bool fallback) const {
+        if (values_[index] == nullptr) return fallback;
+        const int value = PyObject_IsTrue(values_[index]);
+        if (value < 0) throw py::error_already_set();
+        return value == 1;
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& what) const {
+        throw py::type_error(std::string(function_) + "() " + what);
+    }
+    PyObject*& slot(PyObject* name) {
+        for (std::size_t i = 0; i < names_.size(); ++i) {
+            if (PyUnicode_CompareWithASCIIString(name, names_[i]) != 0) continue;
+            if (values_[i] != nullptr) fail(std::string("got '") + names_[i] + "' twice");
+            return values_[i];
+        }
+        fail("got an unexpected argument '" + std::string(py::str(py::handle(name))) + "'");
+    }
+
+    std::vector<const char*> names_;
+    std::vector<PyObject*> values_;
+    const char* function_;
+};
+
+template <PyObject* (*Call)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)>
+PyObject* method(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    return guarded<PyObject*>(nullptr, [&] { return Call(self, values, count, names); });
+}
+
+template <PyObject* (*Call)(PyObject*)>
+PyObject* simple(PyObject* self, PyObject*) {
+    return guarded<PyObject*>(nullptr, [&] { return Call(self); });
+}
+
+// --- As memoryview ---
+
+PyObject* release(PyObject* self) {
+    release_view(view_object(self));
+    Py_RETURN_NONE;
+}
+
+PyObject* enter(PyObject* self) {
+    live_view(self);
+    Py_INCREF(self);
+    return self;
+}
+
+PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
+
+Order tobytes_order(const View& view, PyObject* value) {
+    // 'A': Fortran order where the view is Fortran- and not C-contiguous (memoryview.tobytes).
+    const bool fortran = !view.contiguous(Order::C) && view.contiguous(Order::F);
+    return read_order(value, fortran ? Order::F : Order::C);
+}
+
+PyObject* bytes_of(PyObject* self, PyObject* order_value) {
+    const View view = live_view(self);
+    const Order order = tobytes_order(view, order_value);
+    py::object bytes = py::reinterpret_steal<py::object>(
+        PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(view.nbytes())));
+    if (!bytes) throw py::error_already_set();
+    const HostItems host(view, "tobytes", order);
+    char* const to = PyBytes_AS_STRING(bytes.ptr());
+    const auto copy = [&] {
+        copy_host(to, Layout::contiguous(view.ndim(), view.shape(), view.itemsize(), order),
+                  host.data(), host.layout(), view.itemsize());
+    };
+    if (view.nbytes() <= 65536) {
+        copy();
+    } else {
+        const py::gil_scoped_release release_gil;  // nobody else has the bytes object yet
+        copy();
+    }
+    return bytes.release().ptr();
+}
+
+PyObject* tobytes(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "tobytes", {"order"});
+    return bytes_of(self, arguments[0]);
+}
+
+PyObject* hex(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const auto bytes = py::reinterpret_steal<py::object>(bytes_of(self, nullptr));
+    const auto call = py::reinterpret_steal<py::object>(PyObject_GetAttrString(bytes.ptr(), "hex"));
+    if (!call) throw py::error_already_set();
+    return PyObject_Vectorcall(call.ptr(), values, static_cast<size_t>(count), names);
+}
+
+PyObject* list_axis(const FormatNode& format, const Layout& layout, int axis, const char* data) {
+    if (axis == layout.ndim()) return unpack_item(format, data);
+    const std::int64_t extent = layout.shape()[axis];
+    const std::int64_t* const suboffsets = layout.suboffsets();
+    py::object list =
+        py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(extent)));
+    if (!list) throw py::error_already_set();
+    for (std::int64_t i = 0; i < extent; ++i) {
+        const char* at = data + i * layout.strides()[axis];
+        if (suboffsets != nullptr && suboffsets[axis] >= 0) {
+            const char* pointer = nullptr;
+            std::memcpy(&pointer, at, sizeof pointer);
+            at = pointer + suboffsets[axis];
+        }
+        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
+                        list_axis(format, layout, axis + 1, at));
+    }
+    return list.release().ptr();
+}
+
+PyObject* tolist(PyObject* self) {
+    const View view = live_view(self);
+    const HostItems host(view, "tolist");
+    return list_axis(*view.format().node(), host.layout(), 0, host.data());
+}
+
+PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_readonly()); }
+
+PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "cast", {"format", "shape"});
+    const Format format = read_format(arguments.require(0));
+    const View& view = live_view(self);
+    if (format.has_objects() != view.format().has_objects()) {
+        throw FormatError("cast: Python objects cannot be read as other items", 0);
+    }
+    if (arguments[1] == nullptr) {
+        return wrap(self, view.cast(format));
+    }
+    const auto shape = read_shape(arguments[1]);
+    return wrap(self, live_view(self).cast(format, static_cast<int>(shape.size()), shape.data()));
+}
+
+/// Calls `visit(item)` for the items of a 1-d view until it returns false.
+template <class F>
+void each_item(PyObject* self, const char* operation, F&& visit) {
+    const View view = live_view(self);
+    if (view.ndim() != 1) {
+        throw LayoutError(std::string(operation) + ": ndim " + std::to_string(view.ndim()) +
+                          ", needs 1");
+    }
+    const HostItems host(view, operation);
+    for (std::int64_t i = 0; i < view.shape()[0]; ++i) {
+        const auto item = py::reinterpret_steal<py::object>(
+            list_axis(*view.format().node(),
+                      host.layout().ndim() == 1 ? Layout() : host.layout(), 0,
+                      host.data() + i * host.layout().strides()[0]));
+        if (!visit(i, item.ptr())) return;
+    }
+}
+
+PyObject* count_items(PyObject* self, PyObject* value) {
+    return guarded<PyObject*>(nullptr, [&] {
+        Py_ssize_t found = 0;
+        each_item(self, "count", [&](std::int64_t, PyObject* item) {
+            const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
+            if (equal < 0) throw py::error_already_set();
+            found += equal;
+            return true;
+        });
+        return PyLong_FromSsize_t(found);
+    });
+}
+
+PyObject* index_of(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "index", {"value", "start", "stop"});
+    PyObject* const value = arguments.require(0);
+    const View& view = live_view(self);
+    const std::int64_t extent = view.ndim() > 0 ? view.shape()[0] : 0;
+    const auto bound = [&](std::size_t which, std::int64_t fallback) {
+        if (arguments[which] == nullptr) return fallback;
+        const std::int64_t given = read_integer(arguments[which], which == 1 ? "start" : "stop");
+        return std::max<std::int64_t>(0, given < 0 ? given + extent : given);
+    };
+    const std::int64_t start = bound(1, 0);
+    const std::int64_t stop = bound(2, extent);
+    std::int64_t found = -1;
+    each_item(self, "index", [&](std::int64_t i, PyObject* item) {
+        if (i < start) return true;
+        if (i >= stop) return false;
+        const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
+        if (equal < 0) throw py::error_already_set();
+        if (equal == 1) found = i;
+        return equal == 0;
+    });
+    if (found < 0) throw py::value_error("index: the value is not in the view");
+    return PyLong_FromLongLong(found);
+}
+
+// --- Layouts ---
+
+/// Axes given as one tuple or as arguments of their own: transpose(1, 0), transpose((1, 0)).
+py::object spread(PyObject* const* values, Py_ssize_t count) {
+    if (count == 1) return py::reinterpret_borrow<py::object>(values[0]);
+    py::tuple tuple(static_cast<std::size_t>(count));
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        tuple[static_cast<std::size_t>(i)] = py::reinterpret_borrow<py::object>(values[i]);
+    }
+    return tuple;
+}
+
+PyObject* transpose(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject*) {
+    const View& view = live_view(self);
+    if (count == 0 || (count == 1 && values[0] == Py_None)) return wrap(self, view.transpose());
+    auto axes = read_integers(spread(values, count).ptr(), "axes");
+    const View& now = live_view(self);
+    if (static_cast<int>(axes.size()) != now.ndim()) {
+        throw LayoutError("transpose: " + std::to_string(axes.size()) + " axes, the view has " +
+                          std::to_string(now.ndim()));
+    }
+    int order[kMaxNdim];
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+        const std::int64_t axis = axes[i] < 0 ? axes[i] + now.ndim() : axes[i];
+        if (axis < 0 || axis >= now.ndim()) {
+            throw LayoutError("transpose: axis " + std::to_string(axes[i]) + ", the view has " +
+                              std::to_string(now.ndim()));
+        }
+        order[i] = static_cast<int>(axis);
+    }
+    return wrap(self, now.transpose(order));
+}
+
+PyObject* reshape(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    if (names != nullptr && PyTuple_GET_SIZE(names) > 0) count = 1;  // reshape(shape=...)
+    if (count == 0) throw py::type_error("reshape() misses argument 'shape'");
+    const auto shape = read_reshape(spread(values, count).ptr(), live_view(self).size());
+    return wrap(self, live_view(self).reshape(static_cast<int>(shape.size()), shape.data()));
+}
+
+PyObject* broadcast_to(PyObject* self, PyObject* const* values, Py_ssize_t count,
+                       PyObject* names) {
+    const Arguments arguments(values, count, names, "broadcast_to", {"shape"});
+    const auto shape = read_shape(arguments.require(0));
+    // Several items share one address then: writing would be a surprise (as NumPy).
+    return wrap(self, live_view(self)
+                          .broadcast_to(static_cast<int>(shape.size()), shape.data())
+                          .as_readonly());
+}
+
+PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "squeeze", {"axis"});
+    std::vector<bool> drop_axis(kMaxNdim, false);
+    std::vector<std::int64_t> axes;
+    if (arguments[0] != nullptr && arguments[0] != Py_None) {
+        axes = read_integers(arguments[0], "axis");
+    }
+    View view = live_view(self);
+    for (int axis = 0; axes.empty() && axis < view.ndim(); ++axis) {
+        drop_axis[static_cast<std::size_t>(axis)] = view.shape()[axis] == 1;
+    }
+    for (const std::int64_t given : axes) {
+        const std::int64_t axis = given < 0 ? given + view.ndim() : given;
+        if (axis < 0 || axis >= view.ndim()) {
+            throw LayoutError("squeeze: axis " + std::to_string(given) + ", the view has " +
+                              std::to_string(view.ndim()));
+        }
+        drop_axis[static_cast<std::size_t>(axis)] = true;
+    }
+    for (int axis = view.ndim() - 1; axis >= 0; --axis) {
+        if (drop_axis[static_cast<std::size_t>(axis)]) view = view.remove_axis(axis);
+    }
+    return wrap(self, std::move(view));
+}
+
+// --- Moving ---
+
+PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "to", {"device"}, {"stream", "copy"});
+    const View view = live_view(self);
+    const Device where = read_device(arguments.require(0));
+    const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
+    const bool must = arguments[2] != nullptr && arguments[2] != Py_None && arguments.truth(2, false);
+    const bool never = arguments[2] != nullptr && arguments[2] != Py_None && !must;
+    if (where == view.device() && !must) {
+        Py_INCREF(self);
+        return self;
+    }
+    if (never) {
+        throw BufferError("to: copy=False, but " + to_string(view.device()) + " to " +
+                          to_string(where) + " needs a copy");
+    }
+    require_copyable(view, view, "to");
+    const auto moved = [&] {
+        const py::gil_scoped_release release_gil;
+        return copy_to(view, where, Order::C, stream);
+    }();
+    return new_view(moved);
+}
+
+PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "copy", {}, {"device", "order", "stream"});
+    const View view = live_view(self);
+    const Device where = read_device(arguments[0], view.device());
+    const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
+    const Order order = tobytes_order(view, arguments[1]);
+    require_copyable(view, view, "copy");
+    const auto made = [&] {
+        const py::gil_scoped_release release_gil;
+        return copy_to(view, where, order, stream);
+    }();
+    return new_view(made);
+}
+
+PyObject* copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "copy_from", {"obj"}, {"stream"});
+    const View source = import_view(arguments.require(0));
+    const View target = live_view(self);
+    require_copyable(target, source, "copy_from");
+    copy_items(target, source, read_stream(arguments[1], target.device()));
+    Py_INCREF(self);
+    return self;
+}
+
+PyObject* copy_to_object(PyObject* self, PyObject* const* values, Py_ssize_t count,
+                         PyObject* names) {
+    const Arguments arguments(values, count, names, "copy_to", {"obj"}, {"stream"});
+    const View target = import_view(arguments.require(0));
+    const View source = live_view(self);
+    require_copyable(target, source, "copy_to");
+    copy_items(target, source, read_stream(arguments[1], source.device()));
+    Py_INCREF(arguments[0]);
+    return arguments[0];
+}
+
+PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "fill", {"value"}, {"stream"});
+    const View view = live_view(self);
+    if (view.readonly()) throw py::type_error("cannot modify read-only memory");
+    if (view.format().has_objects()) throw FormatError("fill: the items are Python objects", 0);
+    std::vector<char> item(static_cast<std::size_t>(view.itemsize()), 0);
+    pack_item(*view.format().node(), item.data(), arguments.require(0));
+    const Stream stream = read_stream(arguments[1], view.device());
+    {
+        const py::gil_scoped_release release_gil;
+        fill(view, item.data(), stream);
+    }
+    Py_INCREF(self);
+    return self;
+}
+
+PyObject* stage(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    const Arguments arguments(values, count, names, "stage", {}, {"writable", "stream"});
+    const Stream stream = read_stream(arguments[1], live_view(self).device());
+    return new_staging(self, arguments.truth(0, false), stream);
+}
+
+}  // namespace
+
+#define FAST(name, function, doc)                                                              \
+    {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method<function>)),      \
+     METH_FASTCALL | METH_KEYWORDS, doc}
+
+PyMethodDef view_methods[] = {
+    {"release", simple<release>, METH_NOARGS,
+     "release($self, /)\n--\n\nLets go of the memory; idempotent.\n\n"
+     "Raises BufferError, naming the count, while exports of this very view live. If this was the\n"
+     "memory's last holder it is given back before the call returns."},
+    {"__enter__", simple<enter>, METH_NOARGS, "The view itself."},
+    FAST("__exit__", leave, "Releases the view."),
+    FAST("tobytes", tobytes,
+         "tobytes($self, /, order='C')\n--\n\nThe items as bytes, in C or Fortran order; 'A': as "
+         "they lie.\n\nA copy; a device view is staged."),
+    FAST("hex", hex, "The bytes as hexadecimal text; arguments as bytes.hex()."),
+    {"tolist", simple<tolist>, METH_NOARGS,
+     "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view."},
+    {"toreadonly", simple<toreadonly>, METH_NOARGS,
+     "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
+    FAST("cast", cast,
+         "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
+         "Without a shape the last axis must be dense and its bytes a multiple of the new itemsize;\n"
+         "with one the view must be C-contiguous. Shares the memory. Raises LayoutError."),
+    {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
+    FAST("index", index_of,
+         "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
+         "value. Raises ValueError."),
+    FAST("transpose", transpose,
+         "The axes in another order: transpose(), transpose(1, 0), transpose((1, 0)). Shares the "
+         "memory."),
+    FAST("reshape", reshape,
+         "The items under another shape (one extent may be -1): reshape(2, 3), reshape((2, 3)).\n\n"
+         "Shares the memory. Raises LayoutError where strides cannot express it."),
+    FAST("broadcast_to", broadcast_to,
+         "broadcast_to($self, /, shape)\n--\n\nThe items repeated by NumPy's rule, read-only. "
+         "Shares the memory."),
+    FAST("squeeze", squeeze,
+         "squeeze($self, /, axis=None)\n--\n\nWithout axes of extent 1: all of them, or those "
+         "named. Shares the memory."),
+    FAST("to", to_device,
+         "to($self, /, device, *, stream=None, copy=None)\n--\n\nThe items on another device.\n\n"
+         "The view itself where it is there already and copy is not True; else a dense copy, "
+         "ordered on\n``stream`` and not waited for unless pageable host memory is involved. "
+         "copy=False raises\nBufferError where a copy is needed."),
+    FAST("copy", copy,
+         "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
+         "device unless one is named."),
+    FAST("copy_from", copy_from,
+         "copy_from($self, /, obj, *, stream=None)\n--\n\nWrites the items of obj here; same "
+         "format and shape. Returns the view."),
+    FAST("copy_to", copy_to_object,
+         "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same format and "
+         "shape. Returns obj."),
+    FAST("fill", fill_items,
+         "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item. Returns the "
+         "view."),
+    FAST("stage", stage,
+         "stage($self, /, *, writable=False, stream=None)\n--\n\nStarts a host copy of the items: "
+         "a Staging, to be used in a with statement.\n\n"
+         "    with v.stage(writable=True) as m:   # waits; m is a memoryview of the copy\n"
+         "        m[0] = 1\n"
+         "    # written back here\n\n"
+         "Raises BufferError for a writable staging of a read-only view, or one that overlaps "
+         "another."),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+#undef FAST
+
+}  // namespace devview::python

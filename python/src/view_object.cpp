@@ -1,0 +1,163 @@
+// Life of View and Allocation objects: made, shown to the collector, released.
+#include "view_object.hpp"
+
+#include <new>
+
+#include "devview/error.hpp"
+#include "owner.hpp"
+#include "view_slots.hpp"
+
+namespace devview::python {
+
+PyTypeObject* view_type = nullptr;
+PyTypeObject* allocation_type = nullptr;
+
+namespace {
+
+// Dead View objects kept for reuse, as CPython keeps tuples: guarded by the GIL.
+constexpr int kMaxFreeViews = 64;
+PyObject* free_views[kMaxFreeViews];
+int free_view_count = 0;
+
+/// Something of Python (a release callback, an exporter) may run, or a driver lock be taken.
+bool takes_driver_lock(const std::shared_ptr<Allocation>& allocation) noexcept {
+    return allocation && is_cuda(allocation->device());
+}
+
+PyObject* raw_view_object() {
+    if (free_view_count > 0) {
+        return PyObject_Init(free_views[--free_view_count], view_type);
+    }
+    PyObject* const object = reinterpret_cast<PyObject*>(PyObject_GC_New(ViewObject, view_type));
+    if (object == nullptr) throw py::error_already_set();
+    return object;
+}
+
+void let_go(ViewObject* self) noexcept {
+    drop(std::move(self->view));
+    if (AllocationObject* const allocation = std::exchange(self->allocation, nullptr)) {
+        --allocation->python_views;
+        Py_DECREF(allocation);
+    }
+}
+
+}  // namespace
+
+PyObject* new_view(View view, AllocationObject* owner) {
+    PyObject* const object = raw_view_object();
+    auto* const self = view_object(object);
+    if (owner == nullptr && view.allocation()) {
+        owner = static_cast<AllocationObject*>(view.allocation()->binding.load());
+    }
+    new (&self->view) View(std::move(view));
+    self->allocation = owner;
+    if (owner != nullptr) {
+        Py_INCREF(owner);
+        ++owner->python_views;
+    }
+    self->exports = 0;
+    self->hash = -1;
+    self->weakrefs = nullptr;
+    PyObject_GC_Track(object);
+    return object;
+}
+
+const View& live_view(PyObject* object) {
+    const View& view = view_object(object)->view;
+    if (view.released()) throw ReleasedError("operation forbidden on released View object");
+    return view;
+}
+
+void release_view(ViewObject* self) {
+    if (self->exports > 0) {
+        throw BufferError("release: View has " + std::to_string(self->exports) +
+                          (self->exports == 1 ? " export" : " exports") + ", limit 0");
+    }
+    let_go(self);
+}
+
+void drop(std::shared_ptr<Allocation> allocation) noexcept {
+    if (!takes_driver_lock(allocation)) return;
+    const py::gil_scoped_release release;
+    allocation.reset();
+}
+
+void drop(View view) noexcept {
+    if (!takes_driver_lock(view.allocation())) return;
+    const py::gil_scoped_release release;
+    view.release();
+}
+
+void view_dealloc(PyObject* object) {
+    auto* const self = view_object(object);
+    PyTypeObject* const type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+    let_go(self);
+    self->view.~View();
+    if (free_view_count < kMaxFreeViews) {
+        free_views[free_view_count++] = object;
+    } else {
+        PyObject_GC_Del(object);
+    }
+    Py_DECREF(type);
+}
+
+int view_traverse(PyObject* object, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(view_object(object)->allocation);
+    return 0;
+}
+
+int view_clear(PyObject* object) {
+    auto* const self = view_object(object);
+    if (self->exports == 0) let_go(self);
+    return 0;
+}
+
+AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
+    if (void* const known = allocation->binding.load()) {
+        Py_INCREF(static_cast<PyObject*>(known));
+        return static_cast<AllocationObject*>(known);
+    }
+    auto* const self = PyObject_GC_New(AllocationObject, allocation_type);
+    if (self == nullptr) throw py::error_already_set();
+    new (&self->allocation) std::shared_ptr<Allocation>(allocation);
+    self->python_views = 0;
+    self->weakrefs = nullptr;
+    allocation->binding.store(self);
+    PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
+    return self;
+}
+
+void allocation_dealloc(PyObject* object) {
+    auto* const self = allocation_object(object);
+    PyTypeObject* const type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+    if (self->allocation) self->allocation->binding.store(nullptr);
+    drop(std::move(self->allocation));
+    self->allocation.~shared_ptr();
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+int allocation_traverse(PyObject* object, visitproc visit, void* arg) {
+    const auto* const self = allocation_object(object);
+    Py_VISIT(Py_TYPE(object));
+    // Every holder is known to the collector: this object and the views that point to it. A view
+    // made before this object was would be an unknown holder, which only delays the collection.
+    if (self->allocation && self->allocation.use_count() == 1 + self->python_views) {
+        return visit_owner(*self->allocation, visit, arg);
+    }
+    return 0;
+}
+
+int allocation_clear(PyObject* object) {
+    auto* const self = allocation_object(object);
+    if (self->allocation) self->allocation->binding.store(nullptr);
+    drop(std::move(self->allocation));
+    return 0;
+}
+
+}  // namespace devview::python

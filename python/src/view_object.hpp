@@ -1,0 +1,63 @@
+// The Python objects behind dv.View and dv.Allocation: their structs and how they come and go.
+//
+// Ownership on this side: a ViewObject holds a core View (which holds the core Allocation) and, if
+// the memory's owner is a Python object, the one AllocationObject of that allocation. Only the
+// AllocationObject shows the owner to the garbage collector, and only while every holder of the
+// core Allocation is a Python object; so cycles through the owner are found and nothing else is.
+#pragma once
+
+#include <memory>
+
+#include "devview/view.hpp"
+#include "python.hpp"
+
+namespace devview::python {
+
+struct AllocationObject {
+    PyObject_HEAD
+    std::shared_ptr<Allocation> allocation;  ///< null after clear by the collector
+    Py_ssize_t python_views;                 ///< ViewObjects that point here
+    PyObject* weakrefs;
+};
+
+struct ViewObject {
+    PyObject_HEAD
+    View view;                     ///< released() after release()
+    AllocationObject* allocation;  ///< strong; null if no Python object owns the memory
+    Py_ssize_t exports;            ///< live Py_buffers and stagings of this view
+    Py_hash_t hash;                ///< -1: not computed
+    PyObject* weakrefs;
+};
+
+extern PyTypeObject* view_type;
+extern PyTypeObject* allocation_type;
+
+inline bool is_view(PyObject* object) noexcept { return Py_TYPE(object) == view_type; }
+inline ViewObject* view_object(PyObject* object) noexcept {
+    return reinterpret_cast<ViewObject*>(object);
+}
+inline AllocationObject* allocation_object(PyObject* object) noexcept {
+    return reinterpret_cast<AllocationObject*>(object);
+}
+
+/// A new View object (new reference). `owner` is the view's AllocationObject if the caller has it
+/// (borrowed), else it is looked up. @throws py::error_already_set on memory exhaustion.
+PyObject* new_view(View view, AllocationObject* owner = nullptr);
+
+/// The view of a View object. @throws ReleasedError.
+const View& live_view(PyObject* object);
+
+/// As memoryview.release(). @throws BufferError  naming the exports.
+void release_view(ViewObject* object);
+
+/// The AllocationObject of an allocation, made if there is none (new reference).
+AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation);
+
+/// Drops what may be the last holder: the GIL is released where a driver lock may be taken.
+void drop(std::shared_ptr<Allocation> allocation) noexcept;
+void drop(View view) noexcept;
+
+void make_view_type(py::module_& module);
+void make_allocation_type(py::module_& module);
+
+}  // namespace devview::python

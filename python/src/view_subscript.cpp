@@ -1,0 +1,213 @@
+// v[...]: items and sub-views, read and written.
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "arguments.hpp"
+#include "devview/error.hpp"
+#include "host_access.hpp"
+#include "import.hpp"
+#include "item.hpp"
+#include "view_object.hpp"
+#include "view_slots.hpp"
+
+namespace devview::python {
+
+namespace {
+
+/// What a key selects: a sub-view, or one item (0-d, asked for by integers alone).
+struct Selection {
+    View view;
+    bool item;
+};
+
+View sliced(const View& view, int axis, PyObject* slice) {
+    Py_ssize_t start = 0;
+    Py_ssize_t stop = 0;
+    Py_ssize_t step = 0;
+    if (PySlice_Unpack(slice, &start, &stop, &step) != 0) throw py::error_already_set();
+    if (view.released()) throw ReleasedError("slice: the view was released meanwhile");
+    const Py_ssize_t extent =
+        PySlice_AdjustIndices(static_cast<Py_ssize_t>(view.shape()[axis]), &start, &stop, step);
+    std::int64_t shift = 0;
+    Layout layout = view.layout().slice(axis, start, step, extent, shift);
+    return View(view.allocation(), static_cast<char*>(view.data()) + shift, view.format(),
+                std::move(layout), view.readonly(), view.device().type == DeviceType::cpu
+                                                        ? Stream{}
+                                                        : view.stream());
+}
+
+View indexed(const View& view, int axis, PyObject* key) {
+    const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred()) throw py::error_already_set();
+    return view.index(axis, index);
+}
+
+/// Axes of the view that a tuple key speaks of; at most one Ellipsis stands for the rest.
+int consumed_axes(PyObject* const* keys, Py_ssize_t count, int ndim) {
+    int axes = 0;
+    bool ellipsis = false;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        if (keys[i] == Py_Ellipsis) {
+            if (ellipsis) throw py::index_error("index: more than one ellipsis");
+            ellipsis = true;
+        } else if (keys[i] != Py_None) {
+            ++axes;
+        }
+    }
+    if (axes > ndim) {
+        PyErr_Format(PyExc_TypeError, "index: %d axes given, the view has %d", axes, ndim);
+        throw py::error_already_set();
+    }
+    return axes;
+}
+
+[[noreturn]] void wrong_key(PyObject* key) {
+    PyErr_Format(PyExc_TypeError,
+                 "index: a %.100s is none of int, slice, None, Ellipsis, field name",
+                 Py_TYPE(key)->tp_name);
+    throw py::error_already_set();
+}
+
+Selection select_tuple(const View& base, PyObject* const* keys, Py_ssize_t count) {
+    const int skipped = base.ndim() - consumed_axes(keys, count, base.ndim());
+    View view = base;  // holds the memory while __index__ of a key runs user code
+    bool item = true;
+    int axis = 0;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* const key = keys[i];
+        if (key == Py_Ellipsis) {
+            axis += skipped;
+            item = false;
+        } else if (key == Py_None) {
+            view = view.insert_axis(axis++);
+            item = false;
+        } else if (PySlice_Check(key)) {
+            view = sliced(view, axis++, key);
+            item = false;
+        } else if (PyIndex_Check(key)) {
+            view = indexed(view, axis, key);
+        } else {
+            wrong_key(key);
+        }
+    }
+    return {std::move(view), item && skipped == 0};
+}
+
+Selection select(PyObject* object, PyObject* key) {
+    const View& base = live_view(object);
+    if (PyUnicode_Check(key)) {
+        Py_ssize_t size = 0;
+        const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
+        if (name == nullptr) throw py::error_already_set();
+        return {base.field(std::string_view(name, static_cast<std::size_t>(size))), false};
+    }
+    if (PyTuple_Check(key)) {
+        return select_tuple(base, &PyTuple_GET_ITEM(key, 0), PyTuple_GET_SIZE(key));
+    }
+    if (base.ndim() == 0 && key != Py_None && key != Py_Ellipsis) {
+        PyErr_SetString(PyExc_TypeError, "invalid indexing of 0-dim memory");
+        throw py::error_already_set();
+    }
+    return select_tuple(base, &key, 1);
+}
+
+PyObject* read_item(const View& item) {
+    if (plain_host(item)) {
+        return unpack_item(*item.format().node(), static_cast<const char*>(item.data()));
+    }
+    const HostItems host(item, "index");
+    return unpack_item(*item.format().node(), host.data());
+}
+
+/// The address of item `index` of a plain 1-d host view: the path of most reads and writes.
+char* plain_item(const View& view, Py_ssize_t index) {
+    const std::int64_t extent = view.shape()[0];
+    const std::int64_t at = index < 0 ? index + extent : index;
+    if (at < 0 || at >= extent) {
+        throw std::out_of_range("index out of bounds on dimension 1: index " +
+                                std::to_string(index) + ", extent " + std::to_string(extent));
+    }
+    return static_cast<char*>(view.data()) + at * view.strides()[0];
+}
+
+bool plain_vector(const View& view) noexcept {
+    return view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr;
+}
+
+void assign(PyObject* object, PyObject* key, PyObject* value) {
+    if (value == nullptr) {
+        PyErr_SetString(PyExc_TypeError, "cannot delete memory");
+        throw py::error_already_set();
+    }
+    if (live_view(object).readonly()) {
+        PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
+        throw py::error_already_set();
+    }
+    const Selection target = select(object, key);
+    if (target.item || target.view.ndim() == 0) {
+        write_item(target.view, value);
+        return;
+    }
+    const View source = import_view(value);
+    require_copyable(target.view, source, "assign");
+    copy_items(target.view, source);
+}
+
+}  // namespace
+
+Py_ssize_t view_length(PyObject* object) {
+    return guarded<Py_ssize_t>(-1, [&]() -> Py_ssize_t {
+        const View& view = live_view(object);
+        if (view.ndim() == 0) {
+            // As memoryview from 3.12 on; earlier ones said 1, which len() of an item is not.
+            PyErr_SetString(PyExc_TypeError, "0-dim memory has no length");
+            return -1;
+        }
+        return static_cast<Py_ssize_t>(view.shape()[0]);
+    });
+}
+
+PyObject* view_item(PyObject* object, Py_ssize_t index) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        const View& view = live_view(object);
+        if (plain_vector(view)) {
+            return unpack_item(*view.format().node(), plain_item(view, index));
+        }
+        if (view.ndim() == 0) throw py::type_error("invalid indexing of 0-dim memory");
+        const View rest = view.index(0, index);
+        return rest.ndim() == 0 ? read_item(rest)
+                                : new_view(rest, view_object(object)->allocation);
+    });
+}
+
+PyObject* view_subscript(PyObject* object, PyObject* key) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        if (PyLong_CheckExact(key) && plain_vector(live_view(object))) {
+            const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
+            if (index == -1 && PyErr_Occurred()) return nullptr;
+            const View& view = live_view(object);
+            return unpack_item(*view.format().node(), plain_item(view, index));
+        }
+        Selection chosen = select(object, key);
+        if (chosen.item) return read_item(chosen.view);
+        return new_view(std::move(chosen.view), view_object(object)->allocation);
+    });
+}
+
+int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
+    return guarded<int>(-1, [&] {
+        const View& view = live_view(object);
+        if (value != nullptr && PyLong_CheckExact(key) && !view.readonly() && plain_vector(view)) {
+            const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
+            if (index == -1 && PyErr_Occurred()) return -1;
+            const View held = view;  // packing may run user code that releases the object
+            pack_item(*held.format().node(), plain_item(held, index), value);
+            return 0;
+        }
+        assign(object, key, value);
+        return 0;
+    });
+}
+
+}  // namespace devview::python

@@ -1,0 +1,6 @@
+// Our own declarations of CUDA's types, listed.
+#define DEVVIEW_OWN_CUDA_ABI
+#include "cuda/emulator_abi_table.hpp"
+#include "devview/cuda/abi.hpp"
+
+AbiNumbers own_abi_numbers() { return {ABI_NUMBERS}; }

@@ -1,0 +1,131 @@
+// A test on a fresh emulator that must leave nothing behind.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "devview/cuda/emulation.hpp"
+#include "devview/cuda/runtime.hpp"
+
+#define DV_OK(call) ASSERT_EQ((call), cudaSuccess)
+
+namespace devview::cuda {
+
+using Bytes = std::vector<unsigned char>;
+
+inline Bytes numbered(std::size_t count, unsigned first = 1) {
+    Bytes bytes(count);
+    for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<unsigned char>(first + i * 7);
+    return bytes;
+}
+
+class EmulatorTest : public testing::Test {
+protected:
+    EmulatorTest() : options_() {}
+    explicit EmulatorTest(const EmulatorOptions& options) : options_(options) {}
+
+    void SetUp() override { start(options_); }
+
+    /// The emulator anew, with other options.
+    void start(const EmulatorOptions& options) {
+        emulate(options);
+        r = &runtime();
+    }
+
+    void TearDown() override {
+        emulation::clear_faults();
+        emulation::set_delay(0);
+        emulation::clear_sticky();
+        int count = 0;
+        EXPECT_EQ(r->GetDeviceCount(&count), cudaSuccess);
+        for (int device = count - 1; device >= 0; --device) {
+            EXPECT_EQ(r->SetDevice(device), cudaSuccess);
+            EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
+        }
+        r->GetLastError();
+        expect_nothing_alive();
+    }
+
+    static void expect_nothing_alive() {
+        const emulation::Objects now = emulation::objects();
+        EXPECT_EQ(now.device_blocks, 0u);
+        EXPECT_EQ(now.device_bytes, 0u);
+        EXPECT_EQ(now.pinned_blocks, 0u);
+        EXPECT_EQ(now.pinned_bytes, 0u);
+        EXPECT_EQ(now.managed_blocks, 0u);
+        EXPECT_EQ(now.managed_bytes, 0u);
+        EXPECT_EQ(now.streams, 0u);
+        EXPECT_EQ(now.events, 0u);
+        EXPECT_EQ(now.pools, 0u);
+        EXPECT_EQ(now.queued, 0u);
+        EXPECT_FALSE(emulation::busy());
+    }
+
+    unsigned char* device(std::size_t nbytes) const {
+        void* out = nullptr;
+        EXPECT_EQ(r->Malloc(&out, nbytes), cudaSuccess);
+        return static_cast<unsigned char*>(out);
+    }
+    unsigned char* pinned(std::size_t nbytes) const {
+        void* out = nullptr;
+        EXPECT_EQ(r->HostAlloc(&out, nbytes, cudaHostAllocDefault), cudaSuccess);
+        std::memset(out, 0, nbytes);
+        return static_cast<unsigned char*>(out);
+    }
+    unsigned char* device_async(std::size_t nbytes, cudaStream_t on) const {
+        void* out = nullptr;
+        EXPECT_EQ(r->MallocAsync(&out, nbytes, on), cudaSuccess);
+        return static_cast<unsigned char*>(out);
+    }
+    cudaStream_t stream(unsigned flags = cudaStreamNonBlocking) const {
+        cudaStream_t out = nullptr;
+        EXPECT_EQ(r->StreamCreateWithFlags(&out, flags), cudaSuccess);
+        return out;
+    }
+    cudaEvent_t event(unsigned flags = cudaEventDefault) const {
+        cudaEvent_t out = nullptr;
+        EXPECT_EQ(r->EventCreateWithFlags(&out, flags), cudaSuccess);
+        return out;
+    }
+    /// What the device block holds, seen from outside once everything queued is done.
+    Bytes content(const void* pointer, std::size_t nbytes) const {
+        EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
+        const auto* at = static_cast<const unsigned char*>(emulation::peek(pointer));
+        EXPECT_NE(at, nullptr);
+        return at ? Bytes(at, at + nbytes) : Bytes();
+    }
+
+    const Runtime* r = nullptr;
+    EmulatorOptions options_;
+};
+
+/// A host function that holds its stream until opened.
+class Gate {
+public:
+    static void wait(void* self);
+    void open();
+
+private:
+    std::mutex mutex_{};
+    std::condition_variable opened_{};
+    bool open_ = false;
+};
+
+inline void Gate::wait(void* self) {
+    auto& gate = *static_cast<Gate*>(self);
+    std::unique_lock<std::mutex> lock(gate.mutex_);
+    gate.opened_.wait(lock, [&gate] { return gate.open_; });
+}
+
+inline void Gate::open() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+}
+
+}  // namespace devview::cuda

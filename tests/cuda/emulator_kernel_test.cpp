@@ -1,0 +1,215 @@
+// Kernel launches of the emulator: the right bytes, checked bounds, devices and arguments.
+#include <limits>
+#include <string>
+
+#include "cuda/emulator_fixture.hpp"
+
+namespace devview::cuda {
+namespace {
+
+/// Rows of `unit` bytes, `rows` of them; strides in bytes.
+CopyPlan rows_plan(std::int64_t rows, std::int64_t unit, std::int64_t dst_stride,
+                   std::int64_t src_stride) {
+    CopyPlan plan{};
+    plan.ndim = 1;
+    plan.unit = unit;
+    plan.count = rows;
+    plan.extents[0] = rows;
+    plan.dst_strides[0] = dst_stride;
+    plan.src_strides[0] = src_stride;
+    return plan;
+}
+
+class EmulatorKernel : public EmulatorTest {
+protected:
+    EmulatorKernel() : EmulatorTest(make()) {}
+    static EmulatorOptions make() {
+        EmulatorOptions options;
+        options.devices = 2;
+        return options;
+    }
+    void SetUp() override {
+        EmulatorTest::SetUp();
+        bytes_ = numbered(1000);
+        source_ = device(1000);
+        target_ = device(1000);
+        EXPECT_EQ(r->MemcpyAsync(source_, bytes_.data(), 1000, cudaMemcpyHostToDevice, nullptr),
+                  cudaSuccess);
+        EXPECT_EQ(r->MemsetAsync(target_, 0, 1000, nullptr), cudaSuccess);
+        EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
+    }
+    void TearDown() override {
+        emulation::clear_sticky();
+        EXPECT_EQ(r->SetDevice(0), cudaSuccess);
+        EXPECT_EQ(r->Free(source_), cudaSuccess);
+        EXPECT_EQ(r->Free(target_), cudaSuccess);
+        EmulatorTest::TearDown();
+    }
+    /// The message of a launch that was accepted and must fail when it runs.
+    std::string illegal(cudaError_t accepted) {
+        EXPECT_EQ(accepted, cudaSuccess);
+        EXPECT_EQ(r->DeviceSynchronize(), cudaErrorIllegalAddress);
+        const std::string said = emulation::failure(0);
+        emulation::clear_sticky();
+        return said;
+    }
+
+    Bytes bytes_{};
+    unsigned char* source_ = nullptr;
+    unsigned char* target_ = nullptr;
+};
+
+TEST_F(EmulatorKernel, PacksARunOfUnits) {
+    const CopyPlan plan = rows_plan(10, 4, 4, 100);
+    DV_OK(r->kernels.pack(plan, target_, source_, 3, 5, nullptr));
+    const Bytes seen = content(target_, 24);
+    for (std::size_t i = 0; i < 24; ++i) {
+        ASSERT_EQ(seen[i], i < 20 ? bytes_[(3 + i / 4) * 100 + i % 4] : 0) << i;
+    }
+}
+
+TEST_F(EmulatorKernel, UnpacksARunOfUnits) {
+    const CopyPlan plan = rows_plan(10, 4, 100, 4);
+    DV_OK(r->kernels.unpack(plan, target_, source_, 8, 2, nullptr));
+    const Bytes seen = content(target_, 1000);
+    for (std::size_t i = 0; i < 1000; ++i) {
+        const bool touched = i >= 800 && i % 100 < 4;
+        ASSERT_EQ(seen[i], touched ? bytes_[(i / 100 - 8) * 4 + i % 100] : 0) << i;
+    }
+}
+
+TEST_F(EmulatorKernel, CopiesWithShiftsAndNegativeStrides) {
+    CopyPlan plan = rows_plan(5, 2, 10, -20);
+    plan.dst_shift = 1;
+    plan.src_shift = 80;
+    DV_OK(r->kernels.copy(plan, target_, source_, nullptr));
+    const Bytes seen = content(target_, 60);
+    for (std::size_t row = 0; row < 5; ++row) {
+        ASSERT_EQ(seen[1 + row * 10], bytes_[80 - row * 20]) << row;
+        ASSERT_EQ(seen[2 + row * 10], bytes_[81 - row * 20]) << row;
+        ASSERT_EQ(seen[row * 10], 0);
+    }
+}
+
+TEST_F(EmulatorKernel, FillsEveryUnit) {
+    FillItem item{};
+    item.nbytes = 3;
+    for (int i = 0; i < 3; ++i) item.bytes[i] = static_cast<unsigned char>(i + 1);
+    const CopyPlan plan = rows_plan(4, 3, 5, 0);
+    DV_OK(r->kernels.fill(plan, target_, item, nullptr));
+    const Bytes seen = content(target_, 20);
+    for (std::size_t i = 0; i < 20; ++i) ASSERT_EQ(seen[i], i % 5 < 3 ? i % 5 + 1 : 0) << i;
+}
+
+TEST_F(EmulatorKernel, EveryByteOfThePlanMustBeInTheBlock) {
+    testing::internal::CaptureStderr();
+    const CopyPlan fits = rows_plan(10, 10, 10, 110);
+    EXPECT_EQ(r->kernels.pack(fits, target_, source_, 0, 10, nullptr), cudaSuccess);
+    EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
+    const CopyPlan too_far = rows_plan(10, 11, 11, 110);
+    EXPECT_NE(illegal(r->kernels.pack(too_far, target_, source_, 0, 10, nullptr)).find("reads 1001"),
+              std::string::npos);
+    const CopyPlan before = rows_plan(2, 8, 8, -8);
+    EXPECT_NE(illegal(r->kernels.copy(before, target_, source_, nullptr)).find("in no block"),
+              std::string::npos);
+    const CopyPlan dense = rows_plan(10, 10, 10, 10);
+    EXPECT_NE(illegal(r->kernels.pack(dense, target_ + 901, source_, 0, 10, nullptr)).find("writes"),
+              std::string::npos);
+    DV_OK(r->kernels.pack(dense, target_ + 901, source_, 0, 9, nullptr));
+    EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
+    testing::internal::GetCapturedStderr();
+}
+
+TEST_F(EmulatorKernel, PageableMemoryIsIllegalPinnedAndManagedAreNot) {
+    const CopyPlan plan = rows_plan(10, 10, 10, 10);
+    auto* host = pinned(100);
+    void* managed = nullptr;
+    DV_OK(r->MallocManaged(&managed, 100, cudaMemAttachGlobal));
+    DV_OK(r->kernels.copy(plan, host, source_, nullptr));
+    DV_OK(r->kernels.copy(plan, managed, host, nullptr));
+    DV_OK(r->StreamSynchronize(nullptr));
+    EXPECT_EQ(std::memcmp(managed, bytes_.data(), 100), 0);
+    Bytes local(100);
+    testing::internal::CaptureStderr();
+    EXPECT_NE(illegal(r->kernels.copy(plan, local.data(), source_, nullptr)).find("pageable"),
+              std::string::npos);
+    testing::internal::GetCapturedStderr();
+    DV_OK(r->Free(managed));
+    DV_OK(r->FreeHost(host));
+}
+
+TEST_F(EmulatorKernel, AnotherDevicesMemoryNeedsPeerAccess) {
+    const CopyPlan plan = rows_plan(10, 10, 10, 10);
+    DV_OK(r->SetDevice(1));
+    auto* far = device(100);
+    DV_OK(r->SetDevice(0));
+    testing::internal::CaptureStderr();
+    EXPECT_NE(illegal(r->kernels.copy(plan, far, source_, nullptr)).find("no peer access"),
+              std::string::npos);
+    testing::internal::GetCapturedStderr();
+    DV_OK(r->DeviceEnablePeerAccess(1, 0));
+    DV_OK(r->kernels.copy(plan, far, source_, nullptr));
+    EXPECT_EQ(content(far, 100), Bytes(bytes_.begin(), bytes_.begin() + 100));
+    DV_OK(r->Free(far));
+}
+
+TEST_F(EmulatorKernel, SenselessArgumentsAreRefused) {
+    const CopyPlan good = rows_plan(10, 10, 10, 10);
+    const auto pack = [&](const CopyPlan& plan, std::int64_t first, std::int64_t units) {
+        return r->kernels.pack(plan, target_, source_, first, units, nullptr);
+    };
+    EXPECT_EQ(pack(good, -1, 1), cudaErrorInvalidValue);
+    EXPECT_EQ(pack(good, 0, 11), cudaErrorInvalidValue);
+    EXPECT_EQ(pack(good, 10, 1), cudaErrorInvalidValue);
+    EXPECT_EQ(pack(good, 1, std::numeric_limits<std::int64_t>::max()), cudaErrorInvalidValue);
+    CopyPlan bad = good;
+    bad.count = 11;
+    EXPECT_EQ(pack(bad, 0, 1), cudaErrorInvalidValue);
+    bad = good;
+    bad.ndim = kMaxNdim + 1;
+    EXPECT_EQ(pack(bad, 0, 1), cudaErrorInvalidValue);
+    bad = good;
+    bad.unit = 0;
+    EXPECT_EQ(pack(bad, 0, 1), cudaErrorInvalidValue);
+    bad = good;
+    bad.src_strides[0] = std::numeric_limits<std::int64_t>::max() / 2;
+    EXPECT_EQ(pack(bad, 0, 1), cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.copy(good, nullptr, source_, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.unpack(good, target_, nullptr, 0, 1, nullptr), cudaErrorInvalidValue);
+    FillItem item{};
+    item.nbytes = 9;
+    EXPECT_EQ(r->kernels.fill(good, target_, item, nullptr), cudaErrorInvalidValue);
+    DV_OK(pack(good, 10, 0));
+    DV_OK(pack(CopyPlan{0, 1, 0, 0, 0, {}, {}, {}}, 0, 0));
+    EXPECT_EQ(content(target_, 1000), Bytes(1000, 0));
+}
+
+TEST_F(EmulatorKernel, TheStreamsDeviceMustBeCurrent) {
+    const CopyPlan plan = rows_plan(10, 10, 10, 10);
+    const cudaStream_t on = stream();
+    DV_OK(r->SetDevice(1));
+    EXPECT_EQ(r->kernels.copy(plan, target_, source_, on), cudaErrorInvalidResourceHandle);
+    DV_OK(r->SetDevice(0));
+    DV_OK(r->kernels.copy(plan, target_, source_, on));
+    DV_OK(r->StreamDestroy(on));
+    EXPECT_EQ(r->kernels.copy(plan, target_, source_, on), cudaErrorInvalidResourceHandle);
+    DV_OK(r->DeviceSynchronize());
+}
+
+TEST_F(EmulatorKernel, LaunchesAreLoggedAndCanFail) {
+    const CopyPlan plan = rows_plan(10, 10, 10, 10);
+    emulation::clear_calls();
+    DV_OK(r->kernels.copy(plan, target_, source_, nullptr));
+    EXPECT_EQ(emulation::calls(), std::vector<std::string>{"cudaLaunchKernel"});
+    emulation::fail("cudaLaunchKernel", 1, cudaErrorLaunchOutOfResources);
+    EXPECT_EQ(r->kernels.copy(plan, target_, source_, nullptr), cudaErrorLaunchOutOfResources);
+    DV_OK(r->DeviceSynchronize());
+    emulation::fail("kernel", 1, cudaErrorLaunchFailure);
+    testing::internal::CaptureStderr();
+    DV_OK(r->kernels.copy(plan, target_, source_, nullptr));
+    EXPECT_EQ(r->DeviceSynchronize(), cudaErrorLaunchFailure);
+    testing::internal::GetCapturedStderr();
+}
+
+}  // namespace
+}  // namespace devview::cuda

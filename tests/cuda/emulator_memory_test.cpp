@@ -1,0 +1,301 @@
+// Blocks of the emulator: protection, checks, limits, quarantine, and attributes of pointers.
+#include <algorithm>
+#include <csignal>
+#include <set>
+#include <string>
+
+#include "cuda/emulator_fixture.hpp"
+
+namespace devview::cuda {
+namespace {
+
+class EmulatorMemory : public EmulatorTest {
+protected:
+    EmulatorMemory() : EmulatorTest(make()) {}
+    static EmulatorOptions make() {
+        EmulatorOptions options;
+        options.devices = 2;
+        options.memory = 4 << 20;
+        return options;
+    }
+
+    /// A copy out of device memory that must fail for good, and what is said about it.
+    std::string illegal_read(const void* from, std::size_t nbytes) {
+        Bytes sink(nbytes);
+        testing::internal::CaptureStderr();
+        EXPECT_EQ(r->MemcpyAsync(sink.data(), from, nbytes, cudaMemcpyDeviceToHost, nullptr),
+                  cudaErrorIllegalAddress);
+        EXPECT_EQ(r->DeviceSynchronize(), cudaErrorIllegalAddress);
+        const std::string said = testing::internal::GetCapturedStderr();
+        EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+        EXPECT_NE(said.find(emulation::failure(0)), std::string::npos) << said;
+        emulation::clear_sticky();
+        return said;
+    }
+
+    cudaPointerAttributes attributes(const void* pointer) {
+        cudaPointerAttributes result;
+        EXPECT_EQ(r->PointerGetAttributes(&result, pointer), cudaSuccess);
+        return result;
+    }
+};
+
+using EmulatorMemoryDeathTest = EmulatorMemory;
+
+TEST_F(EmulatorMemoryDeathTest, HostAccessToDeviceMemoryDies) {
+    volatile unsigned char* block = device(16);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    EXPECT_DEATH((void)*block, "SEGV");
+    EXPECT_DEATH(*block = 1, "SEGV");
+#else
+    EXPECT_EXIT((void)*block, testing::KilledBySignal(SIGSEGV), "");
+    EXPECT_EXIT(*block = 1, testing::KilledBySignal(SIGSEGV), "");
+#endif
+    DV_OK(r->Free(const_cast<unsigned char*>(block)));
+}
+
+TEST_F(EmulatorMemoryDeathTest, FreedPinnedMemoryDies) {
+    volatile unsigned char* block = pinned(16);
+    *block = 3;
+    DV_OK(r->FreeHost(const_cast<unsigned char*>(block)));
+    EXPECT_DEATH((void)*block, "");
+}
+
+TEST_F(EmulatorMemory, NewMemoryHoldsThePattern) {
+    auto* block = device(3000);
+    EXPECT_EQ(content(block, 3000), Bytes(3000, 0xCB));
+    DV_OK(r->Free(block));
+    EXPECT_EQ(emulation::peek(block), nullptr);
+}
+
+TEST_F(EmulatorMemory, BlocksAreAlignedAndApart) {
+    std::set<std::uintptr_t> begins;
+    std::vector<void*> blocks;
+    for (std::size_t nbytes : {1u, 511u, 512u, 513u, 70000u}) {
+        blocks.push_back(device(nbytes));
+        const auto begin = reinterpret_cast<std::uintptr_t>(blocks.back());
+        EXPECT_EQ(begin % 512, 0u);
+        EXPECT_EQ(emulation::peek(static_cast<char*>(blocks.back()) + nbytes), nullptr);
+        begins.insert(begin);
+    }
+    EXPECT_EQ(begins.size(), 5u);
+    for (void* block : blocks) DV_OK(r->Free(block));
+}
+
+TEST_F(EmulatorMemory, FreedAddressesAreNotReused) {
+    std::set<void*> seen;
+    for (int i = 0; i < 1000; ++i) {
+        void* block = device(100);
+        EXPECT_TRUE(seen.insert(block).second);
+        DV_OK(r->Free(block));
+    }
+}
+
+TEST_F(EmulatorMemory, AddressesAreReusedOnceAllAreUsed) {
+    EmulatorOptions options = options_;
+    options.addresses = 1 << 20;
+    start(options);
+    void* kept = device(1000);
+    std::set<void*> seen;
+    bool reused = false;
+    for (int i = 0; i < 300; ++i) {
+        void* block = device(10000);
+        ASSERT_NE(block, nullptr);
+        EXPECT_NE(block, kept);
+        reused = !seen.insert(block).second || reused;
+        EXPECT_EQ(content(block, 10000), Bytes(10000, 0xCB));
+        DV_OK(r->Free(block));
+    }
+    EXPECT_TRUE(reused);
+    EXPECT_GT(seen.size(), 90u);
+    void* too_much = nullptr;
+    EXPECT_EQ(r->Malloc(&too_much, 1 << 20), cudaErrorMemoryAllocation);
+    DV_OK(r->Free(kept));
+    start(options_);
+}
+
+TEST_F(EmulatorMemory, ZeroAndAbsurdSizes) {
+    void* out = this;
+    DV_OK(r->Malloc(&out, 0));
+    EXPECT_EQ(out, nullptr);
+    DV_OK(r->Free(nullptr));
+    DV_OK(r->FreeHost(nullptr));
+    for (const std::size_t nbytes : {~std::size_t{0}, ~std::size_t{0} - 511, std::size_t{1} << 62}) {
+        EXPECT_EQ(r->Malloc(&out, nbytes), cudaErrorMemoryAllocation);
+        EXPECT_EQ(r->MallocAsync(&out, nbytes, nullptr), cudaErrorMemoryAllocation);
+        EXPECT_EQ(r->HostAlloc(&out, nbytes, 0), cudaErrorMemoryAllocation);
+        EXPECT_EQ(r->MallocManaged(&out, nbytes, cudaMemAttachGlobal), cudaErrorMemoryAllocation);
+    }
+    EXPECT_EQ(r->MallocAsync(&out, 0, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(r->MallocManaged(&out, 0, cudaMemAttachGlobal), cudaErrorInvalidValue);
+    EXPECT_EQ(r->MallocManaged(&out, 1, 0), cudaErrorInvalidValue);
+    EXPECT_EQ(r->HostAlloc(&out, 1, 8), cudaErrorInvalidValue);
+}
+
+TEST_F(EmulatorMemory, TheLimitHoldsPerDeviceAndASmallerRequestWorks) {
+    const std::size_t limit = options_.memory;
+    void* first = device(limit - 1000);
+    void* out = nullptr;
+    EXPECT_EQ(r->Malloc(&out, 1001), cudaErrorMemoryAllocation);
+    EXPECT_EQ(r->MallocAsync(&out, 1001, nullptr), cudaErrorMemoryAllocation);
+    EXPECT_EQ(out, nullptr);
+    void* second = device(1000);
+    DV_OK(r->SetDevice(1));
+    void* other = device(limit);
+    DV_OK(r->Free(other));
+    DV_OK(r->Free(first));
+    DV_OK(r->Free(second));
+}
+
+TEST_F(EmulatorMemory, QueuedFreesMakeRoom) {
+    const cudaStream_t on = stream();
+    emulation::set_delay(20000);
+    void* first = device_async(options_.memory, on);
+    DV_OK(r->FreeAsync(first, on));
+    void* second = device_async(options_.memory, on);
+    EXPECT_NE(second, nullptr);
+    DV_OK(r->FreeAsync(second, on));
+    DV_OK(r->StreamSynchronize(on));
+    DV_OK(r->StreamDestroy(on));
+}
+
+TEST_F(EmulatorMemory, ReadingPastTheEndIsIllegalAndSticky) {
+    auto* block = device(100);
+    EXPECT_NE(illegal_read(block, 101).find("end of the block of 100 bytes"), std::string::npos);
+    EXPECT_NE(illegal_read(block + 99, 2).find("block of 100 bytes"), std::string::npos);
+    EXPECT_NE(illegal_read(block + 100, 1).find("in no block"), std::string::npos);
+    EXPECT_NE(illegal_read(block - 1, 1).find("in no block"), std::string::npos);
+    Bytes sink(100);
+    DV_OK(r->MemcpyAsync(sink.data(), block, 100, cudaMemcpyDeviceToHost, nullptr));
+    DV_OK(r->Free(block));
+}
+
+TEST_F(EmulatorMemory, UseAfterFreeIsIllegal) {
+    auto* block = device(5000);
+    DV_OK(r->Free(block));
+    EXPECT_NE(illegal_read(block + 17, 1).find("freed block of 5000 bytes"), std::string::npos);
+    auto* later = device_async(600, nullptr);
+    DV_OK(r->FreeAsync(later, nullptr));
+    EXPECT_NE(illegal_read(later, 600).find("freed block of 600 bytes"), std::string::npos);
+}
+
+TEST_F(EmulatorMemory, UseBeforeTheAllocationIsIllegalOnAnotherStream) {
+    const cudaStream_t maker = stream();
+    const cudaStream_t user = stream();
+    Gate gate;
+    DV_OK(r->LaunchHostFunc(maker, Gate::wait, &gate));
+    auto* block = device_async(100, maker);
+    testing::internal::CaptureStderr();
+    DV_OK(r->MemsetAsync(block, 1, 100, user));
+    EXPECT_EQ(r->StreamSynchronize(user), cudaErrorIllegalAddress);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("before the stream-ordered allocation"),
+              std::string::npos);
+    emulation::clear_sticky();
+    gate.open();
+    DV_OK(r->StreamSynchronize(maker));
+    DV_OK(r->MemsetAsync(block, 1, 100, user));
+    DV_OK(r->StreamSynchronize(user));
+    EXPECT_EQ(content(block, 100), Bytes(100, 1));
+    DV_OK(r->FreeAsync(block, user));
+    DV_OK(r->StreamDestroy(maker));
+    DV_OK(r->StreamDestroy(user));
+}
+
+TEST_F(EmulatorMemory, FreesOfWhatIsNoBlockAreRefused) {
+    auto* plain = device(100);
+    auto* pooled = device_async(100, nullptr);
+    auto* host = pinned(100);
+    int local = 0;
+    EXPECT_EQ(r->Free(plain + 1), cudaErrorInvalidValue);
+    EXPECT_EQ(r->Free(host), cudaErrorInvalidValue);
+    EXPECT_EQ(r->Free(&local), cudaErrorInvalidValue);
+    EXPECT_EQ(r->FreeHost(plain), cudaErrorInvalidValue);
+    EXPECT_EQ(r->FreeHost(host + 1), cudaErrorInvalidValue);
+    EXPECT_EQ(r->FreeAsync(pooled + 1, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(r->FreeAsync(nullptr, nullptr), cudaErrorInvalidValue);
+    DV_OK(r->FreeAsync(pooled, nullptr));
+    EXPECT_EQ(r->FreeAsync(pooled, nullptr), cudaErrorInvalidValue);
+    DV_OK(r->DeviceSynchronize());
+    EXPECT_EQ(r->FreeAsync(pooled, nullptr), cudaErrorInvalidValue);
+    EXPECT_EQ(r->Free(pooled), cudaErrorInvalidValue);
+    DV_OK(r->Free(plain));
+    EXPECT_EQ(r->Free(plain), cudaErrorInvalidValue);
+    DV_OK(r->FreeHost(host));
+    EXPECT_EQ(r->FreeHost(host), cudaErrorInvalidValue);
+}
+
+TEST_F(EmulatorMemory, FreeWaitsForTheDeviceAndTakesPooledBlocks) {
+    const cudaStream_t on = stream();
+    auto* block = device_async(64, on);
+    auto* host = pinned(64);
+    emulation::set_delay(20000);
+    DV_OK(r->MemsetAsync(block, 7, 64, on));
+    DV_OK(r->MemcpyAsync(host, block, 64, cudaMemcpyDeviceToHost, on));
+    DV_OK(r->Free(block));
+    EXPECT_EQ(Bytes(host, host + 64), Bytes(64, 7));
+    DV_OK(r->FreeHost(host));
+    DV_OK(r->StreamDestroy(on));
+}
+
+TEST_F(EmulatorMemory, PinnedMemoryFreedUnderAQueuedCopyIsNoticed) {
+    const cudaStream_t on = stream();
+    auto* block = device(64);
+    auto* host = pinned(64);
+    Gate gate;
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->MemcpyAsync(block, host, 64, cudaMemcpyHostToDevice, on));
+    DV_OK(r->FreeHost(host));
+    testing::internal::CaptureStderr();
+    gate.open();
+    EXPECT_EQ(r->StreamSynchronize(on), cudaErrorIllegalAddress);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("pinned"), std::string::npos);
+    emulation::clear_sticky();
+    DV_OK(r->StreamDestroy(on));
+    DV_OK(r->Free(block));
+}
+
+TEST_F(EmulatorMemory, AttributesOfEveryKindOfPointer) {
+    DV_OK(r->SetDevice(1));
+    auto* block = device(100);
+    auto* host = pinned(100);
+    void* managed = nullptr;
+    DV_OK(r->MallocManaged(&managed, 100, cudaMemAttachGlobal));
+    int local = 0;
+
+    EXPECT_EQ(attributes(block + 99).type, cudaMemoryTypeDevice);
+    EXPECT_EQ(attributes(block + 99).device, 1);
+    EXPECT_EQ(attributes(block + 99).devicePointer, block + 99);
+    EXPECT_EQ(attributes(block).hostPointer, nullptr);
+    EXPECT_EQ(attributes(block + 100).type, cudaMemoryTypeUnregistered);
+    EXPECT_EQ(attributes(host + 1).type, cudaMemoryTypeHost);
+    EXPECT_EQ(attributes(host + 1).hostPointer, host + 1);
+    EXPECT_EQ(attributes(host + 1).devicePointer, host + 1);
+    EXPECT_EQ(attributes(managed).type, cudaMemoryTypeManaged);
+    EXPECT_EQ(attributes(&local).type, cudaMemoryTypeUnregistered);
+    EXPECT_EQ(attributes(&local).devicePointer, nullptr);
+    EXPECT_EQ(attributes(nullptr).type, cudaMemoryTypeUnregistered);
+    DV_OK(r->Free(managed));
+    DV_OK(r->FreeHost(host));
+    DV_OK(r->Free(block));
+    EXPECT_EQ(attributes(block).type, cudaMemoryTypeUnregistered);
+    DV_OK(r->SetDevice(0));
+}
+
+TEST_F(EmulatorMemory, ManagedMemoryIsEverybodys) {
+    void* out = nullptr;
+    DV_OK(r->MallocManaged(&out, 256, cudaMemAttachGlobal));
+    auto* managed = static_cast<unsigned char*>(out);
+    std::memset(managed, 3, 256);
+    auto* block = device(256);
+    DV_OK(r->MemcpyAsync(block, managed, 256, cudaMemcpyDefault, nullptr));
+    DV_OK(r->MemsetAsync(managed, 4, 256, nullptr));
+    DV_OK(r->DeviceSynchronize());
+    EXPECT_EQ(content(block, 256), Bytes(256, 3));
+    EXPECT_EQ(Bytes(managed, managed + 256), Bytes(256, 4));
+    EXPECT_EQ(emulation::objects().managed_bytes, 256u);
+    DV_OK(r->Free(managed));
+    DV_OK(r->Free(block));
+}
+
+}  // namespace
+}  // namespace devview::cuda

@@ -1,0 +1,106 @@
+"""One process, three emulated devices, and a ledger that every test must leave as it found it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+# Modules that need no built package; what follows would import it.
+FOREIGN = {"test_native", "test_layering"}
+
+# `--import-mode=importlib` leaves sys.path alone: `import support` needs this folder.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_configure(config):
+    for line in (
+        "slow: takes more than a few seconds",
+        "release_errors(n): exactly n releases fail, and each is told once (no n: any number)",
+    ):
+        config.addinivalue_line("markers", line)
+    try:
+        from hypothesis import HealthCheck, settings
+    except ImportError:
+        return  # the modules that draw examples fail on their own import
+    settings.register_profile(
+        "devview",
+        derandomize=True,
+        deadline=None,
+        database=None,
+        max_examples=60,
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+        ],
+    )
+    settings.load_profile("devview")
+
+
+@pytest.fixture(scope="session")
+def runtime():
+    """Start the emulator, once; with DEVVIEW_TEST_REAL=1 the real runtime is used instead."""
+    import devview as dv
+    import support
+
+    if support.REAL:
+        if not any(str(device).startswith("cuda") for device in dv.devices()):
+            pytest.skip("missing: a CUDA device (DEVVIEW_TEST_REAL is set)")
+    else:
+        dv.emulate(devices=3, memory=support.DEVICE_MEMORY)
+    return dv
+
+
+@pytest.fixture
+def unraisable(monkeypatch):
+    """Collect what reaches sys.unraisablehook during the test, as plain values."""
+    told = []
+
+    def hook(args):
+        told.append(
+            SimpleNamespace(
+                type=args.exc_type, message=str(args.exc_value), object=repr(args.object)
+            )
+        )
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    return told
+
+
+@pytest.fixture(autouse=True)
+def balance(request):
+    """Hold every test to the ledger: memory, exports, streams, failed releases."""
+    if request.module.__name__.rpartition(".")[2] in FOREIGN:
+        yield
+        return
+    dv = request.getfixturevalue("runtime")
+    unraisable = request.getfixturevalue("unraisable")
+    import support
+
+    emulated = not support.REAL
+    gc.collect()
+    before = support.ledger()
+    limit = dv.pinned_limit()
+    errors = dv.release_errors()
+    yield
+    if emulated:
+        dv.emulation.clear_faults()
+        dv.emulation.clear_sticky()
+        dv.emulation.set_delay(0)
+    gc.collect()
+    dv.set_pinned_limit(limit)
+    after = support.ledger()
+    assert after == before, f"left alive: {dv.live()}"
+    failed = dv.release_errors() - errors
+    marker = request.node.get_closest_marker("release_errors")
+    if marker is None:
+        assert failed == 0
+        assert not unraisable
+    else:
+        assert failed == len(unraisable), "a failed release was not told exactly once"
+        if marker.args:
+            assert failed == marker.args[0]
