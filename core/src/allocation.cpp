@@ -24,12 +24,11 @@ StreamUses::~StreamUses() = default;
 std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
     // make_shared is the only step that can fail before the block is ours; if the ledger's row
     // cannot be made afterwards, the block goes back to the caller untouched.
-    auto allocation = std::make_shared<Allocation>(Key{}, Block{});
-    std::swap(allocation->block_, block);
+    auto allocation = std::make_shared<Allocation>(Key{}, std::move(block));
     try {
         Ledger::get().enter(*allocation);
     } catch (...) {
-        std::swap(allocation->block_, block);
+        block = std::move(allocation->block_);
         allocation->state_.store(kClaimed);
         throw;
     }

@@ -2,8 +2,13 @@
 #include "ledger_list.hpp"
 
 #include <algorithm>
+#include <thread>
 
 namespace devview {
+
+void SpinLock::lock() noexcept {
+    while (flag_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+}
 
 Ledger& Ledger::get() noexcept {
     static Ledger* const ledger = new Ledger;  // leaked: it must outlive every static view
@@ -19,7 +24,7 @@ MemoryGauge& Ledger::row(Device device) {
 }
 
 void Ledger::enter(Allocation& allocation) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     MemoryGauge& gauge = row(allocation.device());
     if (allocation.origin() == Origin::devview) {
         gauge.live_bytes += allocation.nbytes();
@@ -36,7 +41,7 @@ void Ledger::enter(Allocation& allocation) {
 }
 
 void Ledger::leave(Allocation& allocation) noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     MemoryGauge& gauge = row(allocation.device());  // exists since enter()
     if (allocation.origin() == Origin::devview) {
         gauge.live_bytes -= allocation.nbytes();
@@ -53,22 +58,22 @@ void Ledger::leave(Allocation& allocation) noexcept {
 
 void Ledger::exchange(Allocation& a, Allocation& b) noexcept {
     // Both are entered, on the same device: the sums stay, only the rows' owners change.
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     std::swap(a.block_, b.block_);
 }
 
 std::string Ledger::made_at(const Allocation& allocation) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     return allocation.made_at_;
 }
 
 void Ledger::set_made_at(Allocation& allocation, std::string where) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     allocation.made_at_.swap(where);
 }
 
 MemoryGauge Ledger::gauge(Device device) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     MemoryGauge result;
     for (const Row& row : rows_) {
         if (row.device == device) result = row.gauge;
@@ -80,9 +85,9 @@ MemoryGauge Ledger::gauge(Device device) const {
 }
 
 std::vector<LiveAllocation> Ledger::live() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<LiveAllocation> result;
-    result.reserve(count_);
+    result.reserve(count() + 16);  // mostly enough: little is allocated under the lock
+    const std::lock_guard<SpinLock> lock(mutex_);
     for (const Allocation* a = first_; a != nullptr; a = a->next_) {
         result.push_back({a->data(), a->nbytes(), a->device(), a->views(), a->exports(),
                           a->origin(), a->made_at_});
@@ -92,7 +97,7 @@ std::vector<LiveAllocation> Ledger::live() const {
 }
 
 std::size_t Ledger::count() const noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<SpinLock> lock(mutex_);
     return count_;
 }
 

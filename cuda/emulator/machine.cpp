@@ -1,6 +1,7 @@
 // The machine's bookkeeping: threads' current devices, handles, failures and the restart.
 #include "emulator/machine.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace devview::cuda::emulator {
@@ -89,7 +90,8 @@ void fail_device(DeviceState& device, cudaError_t error, const std::string& why)
 Arena* Machine::arena(int id) {
     auto& slot = arenas[id];
     if (slot) return slot.get();
-    std::size_t nbytes = options.addresses ? options.addresses : kDefaultAddresses;
+    std::size_t nbytes =
+        options.addresses ? options.addresses : std::max(kDefaultAddresses, 2 * options.memory);
     // Under an address-space limit less must do, down to the device's memory.
     for (; nbytes >= kPage; nbytes /= 2) {
         auto fresh = std::make_unique<Arena>(nbytes);

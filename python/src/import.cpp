@@ -93,12 +93,12 @@ struct Imported {
     AllocationObject* allocation;  ///< new reference, null where no Python object owns the memory
 };
 
-Imported with_owner(View view) {
+Imported with_owner(View&& view) {
     AllocationObject* const owner = object_of(view.allocation());
     return {std::move(view), owner};
 }
 
-PyObject* finish(Imported imported) {
+PyObject* finish(Imported&& imported) {
     PyObject* const object = new_view(std::move(imported.view), imported.allocation);
     Py_XDECREF(imported.allocation);
     return object;

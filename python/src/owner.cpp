@@ -12,6 +12,21 @@ namespace {
 
 struct BufferOwner {
     Py_buffer buffer;
+
+    // Made and deleted with the GIL held, once for every import: kept for reuse.
+    static void* operator new(std::size_t size) {
+        return free_count > 0 ? free_blocks[--free_count] : ::operator new(size);
+    }
+    static void operator delete(void* block) noexcept {
+        if (free_count < kMaxFree) {
+            free_blocks[free_count++] = block;
+        } else {
+            ::operator delete(block);
+        }
+    }
+    static constexpr int kMaxFree = 64;
+    static inline void* free_blocks[kMaxFree];
+    static inline int free_count = 0;
 };
 
 struct ObjectOwner {
@@ -22,16 +37,20 @@ struct ObjectOwner {
 /// Holds the GIL and the pending exception aside while user code runs in a release.
 class CallbackScope {
 public:
-    CallbackScope() : gil_(PyGILState_Ensure()) { PyErr_Fetch(&type_, &value_, &traceback_); }
+    CallbackScope() : held_(PyGILState_Check() == 1) {
+        if (!held_) gil_ = PyGILState_Ensure();
+        PyErr_Fetch(&type_, &value_, &traceback_);
+    }
     ~CallbackScope() {
         PyErr_Restore(type_, value_, traceback_);
-        PyGILState_Release(gil_);
+        if (!held_) PyGILState_Release(gil_);
     }
     CallbackScope(const CallbackScope&) = delete;
     CallbackScope& operator=(const CallbackScope&) = delete;
 
 private:
-    PyGILState_STATE gil_;
+    bool held_;  // the usual case, and cheaper than asking for it again
+    PyGILState_STATE gil_{};
     PyObject* type_;
     PyObject* value_;
     PyObject* traceback_;
@@ -80,8 +99,8 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
         block.nbytes = nbytes;
         block.release = release_buffer;
         block.context = owner.get();
-        // A Py_buffer may point into itself only through fields of its exporter (PyBuffer_FillInfo
-        // points shape at view->len): such pointers are not used after the import.
+        // PyBuffer_FillInfo points shape and strides into the struct itself: they are not used after
+        // the import, and releasing does not read them.
         owner->buffer = buffer;
         auto allocation = Allocation::adopt(std::move(block));
         owner.release();

@@ -16,17 +16,22 @@ constexpr bool asks(int flags, int what) noexcept { return (flags & what) == wha
 
 /// The answers of CPython's memoryview to each request (Objects/memoryobject.c, memory_getbuf).
 void check_request(const Layout& layout, std::int64_t itemsize, int flags) {
-    const bool c = layout.contiguous(itemsize, Order::C);
-    if (asks(flags, PyBUF_C_CONTIGUOUS) && !c) refuse("underlying buffer is not C-contiguous");
-    const bool f = layout.contiguous(itemsize, Order::F);
-    if (asks(flags, PyBUF_F_CONTIGUOUS) && !f) {
+    const auto is = [&](Order order) { return layout.contiguous(itemsize, order); };
+    if (asks(flags, PyBUF_C_CONTIGUOUS) && !is(Order::C)) {
+        refuse("underlying buffer is not C-contiguous");
+    }
+    if (asks(flags, PyBUF_F_CONTIGUOUS) && !is(Order::F)) {
         refuse("underlying buffer is not Fortran contiguous");
     }
-    if (asks(flags, PyBUF_ANY_CONTIGUOUS) && !c && !f) refuse("underlying buffer is not contiguous");
+    if (asks(flags, PyBUF_ANY_CONTIGUOUS) && !is(Order::C) && !is(Order::F)) {
+        refuse("underlying buffer is not contiguous");
+    }
     if (!asks(flags, PyBUF_INDIRECT) && layout.suboffsets() != nullptr) {
         refuse("underlying buffer requires suboffsets");
     }
-    if (!asks(flags, PyBUF_STRIDES) && !c) refuse("underlying buffer is not C-contiguous");
+    if (!asks(flags, PyBUF_STRIDES) && !is(Order::C)) {
+        refuse("underlying buffer is not C-contiguous");
+    }
     if (!asks(flags, PyBUF_ND) && asks(flags, PyBUF_FORMAT)) {
         refuse("cannot cast to unsigned bytes if the format flag is present");
     }

@@ -14,27 +14,41 @@ PyTypeObject* allocation_type = nullptr;
 
 namespace {
 
-// Dead View objects kept for reuse, as CPython keeps tuples: guarded by the GIL.
-constexpr int kMaxFreeViews = 64;
-PyObject* free_views[kMaxFreeViews];
-int free_view_count = 0;
+// Dead objects kept for reuse, as CPython keeps tuples: guarded by the GIL.
+struct FreeList {
+    static constexpr int kMax = 64;
+    PyObject* objects[kMax];
+    int count = 0;
+
+    template <class T>
+    PyObject* take(PyTypeObject* type) {
+        if (count > 0) return PyObject_Init(objects[--count], type);
+        PyObject* const object = reinterpret_cast<PyObject*>(PyObject_GC_New(T, type));
+        if (object == nullptr) throw py::error_already_set();
+        return object;
+    }
+    void give(PyObject* object) noexcept {
+        if (count < kMax) {
+            objects[count++] = object;
+        } else {
+            PyObject_GC_Del(object);
+        }
+    }
+};
+FreeList free_views;
+FreeList free_allocations;
 
 /// Something of Python (a release callback, an exporter) may run, or a driver lock be taken.
 bool takes_driver_lock(const std::shared_ptr<Allocation>& allocation) noexcept {
     return allocation && is_cuda(allocation->device());
 }
 
-PyObject* raw_view_object() {
-    if (free_view_count > 0) {
-        return PyObject_Init(free_views[--free_view_count], view_type);
-    }
-    PyObject* const object = reinterpret_cast<PyObject*>(PyObject_GC_New(ViewObject, view_type));
-    if (object == nullptr) throw py::error_already_set();
-    return object;
-}
-
 void let_go(ViewObject* self) noexcept {
-    drop(std::move(self->view));
+    if (takes_driver_lock(self->view.allocation())) {
+        drop(std::move(self->view));
+    } else {
+        self->view.release();
+    }
     if (AllocationObject* const allocation = std::exchange(self->allocation, nullptr)) {
         --allocation->python_views;
         Py_DECREF(allocation);
@@ -43,8 +57,8 @@ void let_go(ViewObject* self) noexcept {
 
 }  // namespace
 
-PyObject* new_view(View view, AllocationObject* owner) {
-    PyObject* const object = raw_view_object();
+PyObject* new_view(View&& view, AllocationObject* owner) {
+    PyObject* const object = free_views.take<ViewObject>(view_type);
     auto* const self = view_object(object);
     if (owner == nullptr && view.allocation()) {
         owner = static_cast<AllocationObject*>(view.allocation()->binding.load());
@@ -95,11 +109,7 @@ void view_dealloc(PyObject* object) {
     if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
     let_go(self);
     self->view.~View();
-    if (free_view_count < kMaxFreeViews) {
-        free_views[free_view_count++] = object;
-    } else {
-        PyObject_GC_Del(object);
-    }
+    free_views.give(object);
     Py_DECREF(type);
 }
 
@@ -120,8 +130,8 @@ AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
         Py_INCREF(static_cast<PyObject*>(known));
         return static_cast<AllocationObject*>(known);
     }
-    auto* const self = PyObject_GC_New(AllocationObject, allocation_type);
-    if (self == nullptr) throw py::error_already_set();
+    auto* const self =
+        allocation_object(free_allocations.take<AllocationObject>(allocation_type));
     new (&self->allocation) std::shared_ptr<Allocation>(allocation);
     self->python_views = 0;
     self->weakrefs = nullptr;
@@ -138,7 +148,7 @@ void allocation_dealloc(PyObject* object) {
     if (self->allocation) self->allocation->binding.store(nullptr);
     drop(std::move(self->allocation));
     self->allocation.~shared_ptr();
-    PyObject_GC_Del(object);
+    free_allocations.give(object);
     Py_DECREF(type);
 }
 

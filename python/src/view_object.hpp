@@ -42,7 +42,10 @@ inline AllocationObject* allocation_object(PyObject* object) noexcept {
 
 /// A new View object (new reference). `owner` is the view's AllocationObject if the caller has it
 /// (borrowed), else it is looked up. @throws py::error_already_set on memory exhaustion.
-PyObject* new_view(View view, AllocationObject* owner = nullptr);
+PyObject* new_view(View&& view, AllocationObject* owner = nullptr);
+inline PyObject* new_view(const View& view, AllocationObject* owner = nullptr) {
+    return new_view(View(view), owner);
+}
 
 /// The view of a View object. @throws ReleasedError.
 const View& live_view(PyObject* object);

@@ -26,21 +26,22 @@ View sliced(const View& view, int axis, PyObject* slice) {
     Py_ssize_t stop = 0;
     Py_ssize_t step = 0;
     if (PySlice_Unpack(slice, &start, &stop, &step) != 0) throw py::error_already_set();
-    if (view.released()) throw ReleasedError("slice: the view was released meanwhile");
     const Py_ssize_t extent =
         PySlice_AdjustIndices(static_cast<Py_ssize_t>(view.shape()[axis]), &start, &stop, step);
     std::int64_t shift = 0;
     Layout layout = view.layout().slice(axis, start, step, extent, shift);
     return View(view.allocation(), static_cast<char*>(view.data()) + shift, view.format(),
-                std::move(layout), view.readonly(), view.device().type == DeviceType::cpu
-                                                        ? Stream{}
-                                                        : view.stream());
+                std::move(layout), view.readonly(), view.own_stream());
+}
+
+Py_ssize_t index_value(PyObject* key) {
+    const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred()) throw py::error_already_set();
+    return index;
 }
 
 View indexed(const View& view, int axis, PyObject* key) {
-    const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
-    if (index == -1 && PyErr_Occurred()) throw py::error_already_set();
-    return view.index(axis, index);
+    return view.index(axis, index_value(key));
 }
 
 /// Axes of the view that a tuple key speaks of; at most one Ellipsis stands for the rest.
@@ -94,7 +95,55 @@ Selection select_tuple(const View& base, PyObject* const* keys, Py_ssize_t count
     return {std::move(view), item && skipped == 0};
 }
 
+/// Up to three plain axes, indexed by integers and slices: no layout is built on the way. Nothing if
+/// the key or the layout is of another kind, or an index is out of range (the general path tells).
+std::optional<Selection> select_small(PyObject* object, PyObject* const* keys, Py_ssize_t count) {
+    const Layout layout = live_view(object).layout();  // user code may release the view meanwhile
+    const int ndim = layout.ndim();
+    if (ndim > 3 || layout.suboffsets() != nullptr || count > ndim) return std::nullopt;
+    std::int64_t shape[3];
+    std::int64_t strides[3];
+    std::int64_t shift = 0;
+    bool empty = false;
+    int axes = 0;
+    for (int axis = 0; axis < ndim; ++axis) {
+        const std::int64_t extent = layout.shape()[axis];
+        const std::int64_t stride = layout.strides()[axis];
+        shape[axes] = extent;
+        strides[axes] = stride;
+        if (axis >= count) {
+            ++axes;
+        } else if (PySlice_Check(keys[axis])) {
+            Py_ssize_t start = 0;
+            Py_ssize_t stop = 0;
+            Py_ssize_t step = 0;
+            if (PySlice_Unpack(keys[axis], &start, &stop, &step) != 0) throw py::error_already_set();
+            shape[axes] = PySlice_AdjustIndices(static_cast<Py_ssize_t>(extent), &start, &stop, step);
+            if (__builtin_mul_overflow(stride, step, &strides[axes])) return std::nullopt;
+            if (shape[axes] > 0) shift += start * stride;
+            ++axes;
+        } else if (PyLong_CheckExact(keys[axis])) {
+            const Py_ssize_t index = index_value(keys[axis]);
+            const std::int64_t at = index < 0 ? index + extent : index;
+            if (at < 0 || at >= extent) return std::nullopt;
+            shift += at * stride;
+        } else {
+            return std::nullopt;
+        }
+        empty = empty || extent == 0 || (axes > 0 && shape[axes - 1] == 0);
+    }
+    const View& view = live_view(object);
+    return Selection{View(view.allocation(), static_cast<char*>(view.data()) + (empty ? 0 : shift),
+                          view.format(), Layout::small(axes, shape, strides), view.readonly(),
+                          view.own_stream()),
+                     axes == 0};
+}
+
 Selection select(PyObject* object, PyObject* key) {
+    const bool tuple = PyTuple_Check(key);
+    PyObject* const* const keys = tuple ? &PyTuple_GET_ITEM(key, 0) : &key;
+    const Py_ssize_t count = tuple ? PyTuple_GET_SIZE(key) : 1;
+    if (auto small = select_small(object, keys, count)) return std::move(*small);
     const View& base = live_view(object);
     if (PyUnicode_Check(key)) {
         Py_ssize_t size = 0;
@@ -102,14 +151,11 @@ Selection select(PyObject* object, PyObject* key) {
         if (name == nullptr) throw py::error_already_set();
         return {base.field(std::string_view(name, static_cast<std::size_t>(size))), false};
     }
-    if (PyTuple_Check(key)) {
-        return select_tuple(base, &PyTuple_GET_ITEM(key, 0), PyTuple_GET_SIZE(key));
-    }
-    if (base.ndim() == 0 && key != Py_None && key != Py_Ellipsis) {
+    if (base.ndim() == 0 && !tuple && key != Py_None && key != Py_Ellipsis) {
         PyErr_SetString(PyExc_TypeError, "invalid indexing of 0-dim memory");
         throw py::error_already_set();
     }
-    return select_tuple(base, &key, 1);
+    return select_tuple(base, keys, count);
 }
 
 PyObject* read_item(const View& item) {
@@ -201,6 +247,10 @@ int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
         if (value != nullptr && PyLong_CheckExact(key) && !view.readonly() && plain_vector(view)) {
             const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
             if (index == -1 && PyErr_Occurred()) return -1;
+            if (PyLong_CheckExact(value) || PyFloat_CheckExact(value)) {
+                pack_item(*view.format().node(), plain_item(view, index), value);
+                return 0;
+            }
             const View held = view;  // packing may run user code that releases the object
             pack_item(*held.format().node(), plain_item(held, index), value);
             return 0;

@@ -399,14 +399,21 @@ TEST_F(Chunks, WithoutPinnedMemoryPageableChunksDo) {
 }
 
 TEST_F(Chunks, FullDeviceStillGivesAStridedViewAway) {
-    const View device =
-        make_view({100 << 20, 2}, cuda_device(0), 2, Format("B")).slice(1, 0, 1);
-    const View pinned = make_view({100 << 20, 1}, kCpu, 3, Format("B"));
-    const auto rest = allocate(50 * kMiB, cuda_device(0));
-    set_pinned_limit(200 * kMiB);
-    const View host = make_view({100 << 20, 1}, kPinned, 3, Format("B"));
-    copy(host, device);  // 6 MiB are left for packing 100
-    EXPECT_EQ(items(host), items(device));
+    EmulatorOptions options;
+    options.devices = 3;
+    options.memory = 32 * kMiB;
+    emulate(options);
+    const View device = make_view({12 << 10, 2}, cuda_device(0), 2, Format("1024s")).slice(1, 0, 1);
+    const View host = make_view({12 << 10, 1}, kPinned, 3, Format("1024s"));
+    const Bytes wanted = items(device);
+    const View narrow = device.cast(Format("B")).slice(1, 1, {}, 3);
+    const View narrow_host = make_view({12 << 10, 341}, kPinned, 4, Format("B"));
+    const auto rest = allocate(6 * kMiB, cuda_device(0));
+    copy(host, device);
+    EXPECT_EQ(items(host), wanted);
+    copy(narrow_host, narrow);  // 2 MiB are left to pack 4
+    EXPECT_EQ(items(narrow_host), items(narrow));
+    EXPECT_GT(count("cudaMemPoolTrimTo"), 0u) << "the test was to fill the device";
 }
 
 class Fill : public Copy {
@@ -479,7 +486,12 @@ protected:
         const Level before = Level::now();
         operation();
         expect_same(Level::now(), before, what + ": clean run");
-        for (const char* name : names) sweep_call(what, name, before, operation);
+        for (const char* name : names) {
+            // These two tell of errors; they have none of their own.
+            const bool tells = std::string(name).find("AtLastError") != std::string::npos ||
+                               std::string(name).find("GetLastError") != std::string::npos;
+            if (!tells) sweep_call(what, name, before, operation);
+        }
     }
 
     int runs_ = 0;

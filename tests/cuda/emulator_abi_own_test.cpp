@@ -1,5 +1,7 @@
 // Our own declarations of CUDA's types, listed.
+#ifndef DEVVIEW_OWN_CUDA_ABI
 #define DEVVIEW_OWN_CUDA_ABI
+#endif
 #include "cuda/emulator_abi_table.hpp"
 #include "devview/cuda/abi.hpp"
 

@@ -182,7 +182,8 @@ TEST_F(EmulatorCopy, FillsAreChecked) {
     Bytes local(10);
     DV_OK(r->MemsetAsync(block + 10, 0x1FF, 20, nullptr));
     const Bytes seen = content(block, 100);
-    for (std::size_t i = 0; i < 100; ++i) ASSERT_EQ(seen[i], i >= 10 && i < 30 ? 0xFF : 0xCB);
+    for (std::size_t i = 0; i < 100; ++i)
+        ASSERT_EQ(seen[i], i >= 10 && i < 30 ? 0xFF : 0xCB);
     DV_OK(r->MemsetAsync(host, 3, 10, nullptr));
     DV_OK(r->StreamSynchronize(nullptr));
     EXPECT_EQ(host[9], 3);
@@ -204,7 +205,8 @@ TEST_F(EmulatorCopy, PeerCopiesNeedNoAccessRight) {
     EXPECT_EQ(content(blocks[2], 64), Bytes(64, 1));
     EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 0, blocks[1], 1, 64, nullptr), cudaErrorInvalidValue);
     EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 2, blocks[1], 3, 64, nullptr), cudaErrorInvalidDevice);
-    for (auto* block : blocks) DV_OK(r->FreeAsync(block, nullptr));
+    for (auto* block : blocks)
+        DV_OK(r->FreeAsync(block, nullptr));
     DV_OK(r->SetDevice(0));
 }
 

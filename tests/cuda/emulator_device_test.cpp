@@ -28,7 +28,8 @@ TEST_F(EmulatorDevice, CountsAndSelectsDevicesPerThread) {
     EXPECT_EQ(current, 0);
     DV_OK(r->GetDevice(&current));
     EXPECT_EQ(current, 2);
-    for (const int bad : {-1, 3, 1000}) EXPECT_EQ(r->SetDevice(bad), cudaErrorInvalidDevice);
+    for (const int bad : {-1, 3, 1000})
+        EXPECT_EQ(r->SetDevice(bad), cudaErrorInvalidDevice);
     DV_OK(r->GetDevice(&current));
     EXPECT_EQ(current, 2);
 }

@@ -28,7 +28,8 @@ protected:
     cudaError_t round_trip() {
         std::vector<std::function<void()>> drops;
         const cudaError_t status = steps(drops);
-        for (auto drop = drops.rbegin(); drop != drops.rend(); ++drop) (*drop)();
+        for (auto drop = drops.rbegin(); drop != drops.rend(); ++drop)
+            (*drop)();
         return status;
     }
 
@@ -55,7 +56,8 @@ private:
         return r->EventSynchronize(done);
     }
     static void until_success(const std::function<cudaError_t()>& call) {
-        for (int i = 0; i < 3 && call() != cudaSuccess; ++i) continue;
+        for (int i = 0; i < 3 && call() != cudaSuccess; ++i)
+            continue;
     }
 };
 

@@ -1,13 +1,13 @@
 // A test on a fresh emulator that must leave nothing behind.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <cstddef>
 #include <condition_variable>
+#include <cstddef>
 #include <cstring>
 #include <mutex>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "devview/cuda/emulation.hpp"
 #include "devview/cuda/runtime.hpp"
@@ -20,7 +20,8 @@ using Bytes = std::vector<unsigned char>;
 
 inline Bytes numbered(std::size_t count, unsigned first = 1) {
     Bytes bytes(count);
-    for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<unsigned char>(first + i * 7);
+    for (std::size_t i = 0; i < count; ++i)
+        bytes[i] = static_cast<unsigned char>(first + i * 7);
     return bytes;
 }
 

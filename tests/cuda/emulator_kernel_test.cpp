@@ -94,11 +94,13 @@ TEST_F(EmulatorKernel, CopiesWithShiftsAndNegativeStrides) {
 TEST_F(EmulatorKernel, FillsEveryUnit) {
     FillItem item{};
     item.nbytes = 3;
-    for (int i = 0; i < 3; ++i) item.bytes[i] = static_cast<unsigned char>(i + 1);
+    for (int i = 0; i < 3; ++i)
+        item.bytes[i] = static_cast<unsigned char>(i + 1);
     const CopyPlan plan = rows_plan(4, 3, 5, 0);
     DV_OK(r->kernels.fill(plan, target_, item, nullptr));
     const Bytes seen = content(target_, 20);
-    for (std::size_t i = 0; i < 20; ++i) ASSERT_EQ(seen[i], i % 5 < 3 ? i % 5 + 1 : 0) << i;
+    for (std::size_t i = 0; i < 20; ++i)
+        ASSERT_EQ(seen[i], i % 5 < 3 ? i % 5 + 1 : 0) << i;
 }
 
 TEST_F(EmulatorKernel, EveryByteOfThePlanMustBeInTheBlock) {
@@ -107,14 +109,16 @@ TEST_F(EmulatorKernel, EveryByteOfThePlanMustBeInTheBlock) {
     EXPECT_EQ(r->kernels.pack(fits, target_, source_, 0, 10, nullptr), cudaSuccess);
     EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
     const CopyPlan too_far = rows_plan(10, 11, 11, 110);
-    EXPECT_NE(illegal(r->kernels.pack(too_far, target_, source_, 0, 10, nullptr)).find("reads 1001"),
-              std::string::npos);
+    EXPECT_NE(
+        illegal(r->kernels.pack(too_far, target_, source_, 0, 10, nullptr)).find("reads 1001"),
+        std::string::npos);
     const CopyPlan before = rows_plan(2, 8, 8, -8);
     EXPECT_NE(illegal(r->kernels.copy(before, target_, source_, nullptr)).find("in no block"),
               std::string::npos);
     const CopyPlan dense = rows_plan(10, 10, 10, 10);
-    EXPECT_NE(illegal(r->kernels.pack(dense, target_ + 901, source_, 0, 10, nullptr)).find("writes"),
-              std::string::npos);
+    EXPECT_NE(
+        illegal(r->kernels.pack(dense, target_ + 901, source_, 0, 10, nullptr)).find("writes"),
+        std::string::npos);
     DV_OK(r->kernels.pack(dense, target_ + 901, source_, 0, 9, nullptr));
     EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
     testing::internal::GetCapturedStderr();

@@ -79,7 +79,8 @@ TEST_F(EmulatorMemory, BlocksAreAlignedAndApart) {
         begins.insert(begin);
     }
     EXPECT_EQ(begins.size(), 5u);
-    for (void* block : blocks) DV_OK(r->Free(block));
+    for (void* block : blocks)
+        DV_OK(r->Free(block));
 }
 
 TEST_F(EmulatorMemory, FreedAddressesAreNotReused) {
@@ -120,7 +121,8 @@ TEST_F(EmulatorMemory, ZeroAndAbsurdSizes) {
     EXPECT_EQ(out, nullptr);
     DV_OK(r->Free(nullptr));
     DV_OK(r->FreeHost(nullptr));
-    for (const std::size_t nbytes : {~std::size_t{0}, ~std::size_t{0} - 511, std::size_t{1} << 62}) {
+    for (const std::size_t nbytes :
+         {~std::size_t{0}, ~std::size_t{0} - 511, std::size_t{1} << 62}) {
         EXPECT_EQ(r->Malloc(&out, nbytes), cudaErrorMemoryAllocation);
         EXPECT_EQ(r->MallocAsync(&out, nbytes, nullptr), cudaErrorMemoryAllocation);
         EXPECT_EQ(r->HostAlloc(&out, nbytes, 0), cudaErrorMemoryAllocation);

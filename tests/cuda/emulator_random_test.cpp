@@ -22,24 +22,41 @@ protected:
 class Walk {
 public:
     Walk(const Runtime& runtime, unsigned seed) : r(runtime), random_(seed) {
-        for (cudaStream_t& stream : streams_) expect(r.StreamCreateWithFlags(&stream, pick(2)));
+        for (cudaStream_t& stream : streams_)
+            expect(r.StreamCreateWithFlags(&stream, pick(2)));
     }
 
     void step() {
         switch (pick(8)) {
             case 0:
-            case 1: add(); break;
-            case 2: drop(); break;
-            case 3: fill(); break;
-            case 4: hand_over(); break;
-            case 5: copy(); break;
-            case 6: check(); break;
-            default: replace_stream(); break;
+            case 1:
+                add();
+                break;
+            case 2:
+                drop();
+                break;
+            case 3:
+                fill();
+                break;
+            case 4:
+                hand_over();
+                break;
+            case 5:
+                copy();
+                break;
+            case 6:
+                check();
+                break;
+            default:
+                replace_stream();
+                break;
         }
     }
     void finish() {
-        while (!blocks_.empty()) drop();
-        for (const cudaStream_t stream : streams_) expect(r.StreamDestroy(stream));
+        while (!blocks_.empty())
+            drop();
+        for (const cudaStream_t stream : streams_)
+            expect(r.StreamDestroy(stream));
     }
 
 private:
@@ -114,7 +131,8 @@ private:
         if (blocks_.empty()) return;
         const Tracked& block = any();
         Bytes seen(block.bytes.size());
-        expect(r.MemcpyAsync(seen.data(), block.pointer, seen.size(), cudaMemcpyDefault, on(block)));
+        expect(
+            r.MemcpyAsync(seen.data(), block.pointer, seen.size(), cudaMemcpyDefault, on(block)));
         ASSERT_EQ(seen, block.bytes);
     }
     void replace_stream() {
@@ -137,7 +155,8 @@ private:
 TEST_F(EmulatorRandom, AThousandStepsEndAtZero) {
     for (unsigned seed = 0; seed < 5; ++seed) {
         Walk walk(*r, seed);
-        for (int i = 0; i < 1000 && !HasFatalFailure(); ++i) walk.step();
+        for (int i = 0; i < 1000 && !HasFatalFailure(); ++i)
+            walk.step();
         walk.finish();
         DV_OK(r->DeviceSynchronize());
         expect_nothing_alive();
@@ -150,7 +169,8 @@ TEST_F(EmulatorRandom, LazyStreamsGiveTheSameBytes) {
     options.recycle_streams = true;
     start(options);
     Walk walk(*r, 99);
-    for (int i = 0; i < 1000 && !HasFatalFailure(); ++i) walk.step();
+    for (int i = 0; i < 1000 && !HasFatalFailure(); ++i)
+        walk.step();
     walk.finish();
 }
 
@@ -160,11 +180,13 @@ TEST_F(EmulatorRandom, ThreadsShareTheMachine) {
         threads.emplace_back([this, seed] {
             EXPECT_EQ(r->SetDevice(static_cast<int>(seed % 2)), cudaSuccess);
             Walk walk(*r, seed);
-            for (int i = 0; i < 300; ++i) walk.step();
+            for (int i = 0; i < 300; ++i)
+                walk.step();
             walk.finish();
         });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
 }
 
 }  // namespace

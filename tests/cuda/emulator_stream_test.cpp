@@ -1,4 +1,5 @@
-// Order of work in the emulator: within a stream, across streams, and with the legacy default stream.
+// Order of work in the emulator: within a stream, across streams, and with the legacy default
+// stream.
 #include <atomic>
 #include <thread>
 
@@ -83,7 +84,8 @@ TEST_F(EmulatorStream, RunsFirstInFirstOut) {
 TEST_F(EmulatorStream, AMissingWaitGivesWrongDataUnderADelay) {
     const cudaStream_t writer = stream();
     const cudaStream_t reader = stream();
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(seen_across(writer, reader), 1);
+    for (int i = 0; i < 5; ++i)
+        EXPECT_EQ(seen_across(writer, reader), 1);
     EXPECT_EQ(seen_across(writer, writer), 9);
     DV_OK(r->StreamDestroy(writer));
     DV_OK(r->StreamDestroy(reader));
@@ -125,7 +127,8 @@ TEST_F(EmulatorStream, ALazyStreamRunsOnlyAsFarAsSomebodyWaits) {
     DV_OK(r->StreamSynchronize(reader));
     EXPECT_EQ(sink_[0], 9);
     write_on(writer);
-    while (r->StreamQuery(writer) == cudaErrorNotReady) std::this_thread::yield();
+    while (r->StreamQuery(writer) == cudaErrorNotReady)
+        std::this_thread::yield();
     r->GetLastError();
     DV_OK(r->EventDestroy(written));
     DV_OK(r->StreamDestroy(writer));

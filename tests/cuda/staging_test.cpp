@@ -257,8 +257,8 @@ TEST_F(Stagings, EmptyViewsHaveAnAddressAndMakeNoCopy) {
 }
 
 TEST_F(Stagings, WhatDoesNotFitUnderTheLimitIsPageable) {
-    constexpr std::int64_t kBytes = 40 << 20;
-    set_pinned_limit(8 * kMiB);
+    constexpr std::int64_t kBytes = 8 << 20;
+    set_pinned_limit(kMiB);
     trim();
     const View view = make_view({kBytes / 4, 4}, cuda_device(0), 1, Format("B")).slice(1, 0, 3);
     const Bytes wanted = items(view);
@@ -270,7 +270,7 @@ TEST_F(Stagings, WhatDoesNotFitUnderTheLimitIsPageable) {
         std::memset(staging.data(), 3, staging.nbytes());
     }
     EXPECT_EQ(items(view), Bytes(wanted.size(), 3));
-    EXPECT_LE(pinned_gauge().peak_bytes, 8 * kMiB);
+    EXPECT_LE(pinned_gauge().peak_bytes, kMiB);
     EXPECT_EQ(memory_gauge(kCpu).live_bytes, 0u);
 }
 

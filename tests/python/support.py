@@ -349,17 +349,20 @@ def layouts(draw, max_ndim=4, dtypes=DTYPES, broadcast=True, min_extent=0) -> La
 @st.composite
 def keys(draw, shape, integers=True):
     """Draw an index for `shape` that always selects a sub-array, never an item."""
-    parts: list = []
-    for extent in shape[: draw(st.integers(0, len(shape)))]:
+    def part(extent: int) -> list:
         kind = draw(st.sampled_from(("slice", "slice", "int", "none+slice")))
         if kind == "int" and extent and integers:
-            parts.append(draw(st.integers(-extent, extent - 1)))
-            continue
-        if kind == "none+slice":
-            parts.append(None)
+            return [draw(st.integers(-extent, extent - 1))]
         bound = st.one_of(st.none(), st.integers(-extent - 2, extent + 2))
         step = draw(st.sampled_from((None, 1, 2, 3, -1, -2)))
-        parts.append(slice(draw(bound), draw(bound), step))
-    if draw(st.booleans()) or all(isinstance(part, int) for part in parts):
-        parts.insert(draw(st.integers(0, len(parts))), Ellipsis)
-    return tuple(parts)
+        chosen = slice(draw(bound), draw(bound), step)
+        return [None, chosen] if kind == "none+slice" else [chosen]
+
+    front = draw(st.integers(0, len(shape)))
+    back = draw(st.integers(0, len(shape) - front))
+    head = [item for extent in shape[:front] for item in part(extent)]
+    tail = [item for extent in shape[len(shape) - back :] for item in part(extent)]
+    is_item = all(isinstance(item, int) for item in head + tail)
+    if back or is_item or draw(st.booleans()):
+        head.append(Ellipsis)
+    return tuple(head + tail)

@@ -56,7 +56,7 @@ def test_exporters_are_viewed_as_memoryview_views_them(name):
     assert v.readonly == m.readonly
     assert v.format == m.format
     assert v.device == "cpu"
-    assert v.obj is m.obj
+    assert v.obj is exporter
     assert v.tobytes() == m.tobytes()
     assert v.c_contiguous == m.c_contiguous
     assert v.f_contiguous == m.f_contiguous
@@ -310,7 +310,8 @@ def test_array_interface_is_imported_without_a_copy(dtype):
     v = dv.view(offered(a))
     assert v.ptr == a.ctypes.data
     assert (v.shape, v.strides, v.itemsize) == (a.shape, a.strides, a.itemsize)
-    assert v.tobytes() == a.tobytes()
+    # As opaque items: NumPy's own copies of records leave the padding as it was.
+    assert v.tobytes() == a.view(f"V{a.itemsize}").tobytes()
     assert not v.readonly
     if a.dtype.names:
         for name in a.dtype.names:

@@ -94,9 +94,9 @@ def test_reshape_forms():
         ((5, -1), "12"),
         ((-1, -1), "-1"),
         ((-2, 6), "-2"),
-        ((0, -1), ""),
-        ((2**32, 2**32), ""),
-        ((2**63,), ""),
+        ((0, -1), "."),
+        ((2**32, 2**32), "."),
+        ((2**63,), "."),
         ((12,) + (1,) * 64, "64"),
     ],
     ids=str,
@@ -112,7 +112,7 @@ def test_reshape_that_strides_cannot_say_is_refused():
     with pytest.raises(dv.LayoutError, match="reshape"):
         v.T.reshape(12)
     with pytest.raises(dv.LayoutError, match="reshape"):
-        v[:, ::2].reshape(6)
+        v[:, :3].reshape(9)
 
 
 @given(layouts(max_ndim=3, broadcast=False), st.data())

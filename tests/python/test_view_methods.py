@@ -202,12 +202,11 @@ def test_tobytes_refuses_another_order(order):
 def test_cast_is_memoryviews(device, source, to):
     data = bytes(range(48))
     v = dv.view(data).cast(source).to(device).cast(to)
-    m = memoryview(data).cast(to)
     assert v.format == to
-    assert v.shape == m.shape
+    assert v.shape == (48 // struct.calcsize(to),)
     assert v.tobytes() == data
-    if to not in "efd":
-        assert v.tolist() == (m.tolist() if to != "e" else None)
+    if to != "e":  # memoryview has no half before Python 3.12
+        assert v.tolist() == memoryview(data).cast(to).tolist()
 
 
 def test_cast_with_a_shape():
@@ -319,12 +318,10 @@ def test_equality_is_memoryviews_over_native_formats(code):
     _, data, _ = native(code)
     for other in NATIVE_VALUES:
         size = struct.calcsize(other)
-        if len(data) % size:
-            continue
+        if len(data) % size or "e" in (code, other):
+            continue  # memoryview has no half before Python 3.12
         mine = dv.view(data).cast(code) == dv.view(data).cast(other)
         theirs = memoryview(data).cast(code) == memoryview(data).cast(other)
-        if "e" in (code, other):
-            continue  # memoryview has no half before 3.12
         assert mine == theirs, (code, other)
 
 
@@ -480,7 +477,7 @@ def test_copy_from_and_copy_to():
     with pytest.raises(ValueError, match="format"):
         v.copy_from(a.astype("f4"))
     with pytest.raises(BufferError, match="read-only"):
-        v.copy_to(bytes(48))
+        v.copy_to(memoryview(bytes(48)).cast("i", (3, 4)))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def test_assigned_slices_are_numpys(case):
     expected[key] = source
     for device in ("cpu", CUDA):
         v = dv.copy(a, device=device)
-        v[key] = source
+        # As memoryview: what is written to a view without axes is an item.
+        v[key] = source if source.ndim else source.item()
         assert v.tobytes() == expected.tobytes()
 
 
@@ -111,14 +112,14 @@ def test_none_makes_axes_of_extent_one():
         ((3,), IndexError, "3"),
         ((-4,), IndexError, "-4"),
         ((0, 4), IndexError, "4"),
-        ((2**63,), IndexError, ""),
-        ((-(2**70),), IndexError, ""),
+        ((2**63,), IndexError, "."),
+        ((-(2**70),), IndexError, "."),
         ((0, 0, 0), TypeError, "3"),
         ((Ellipsis, Ellipsis), IndexError, "ellipsis"),
         (1.5, TypeError, "float"),
         ("a", (TypeError, ValueError), "a"),
         (([0, 1],), TypeError, "list"),
-        (slice("a", None), TypeError, ""),
+        (slice("a", None), TypeError, "."),
         (slice(None, None, 0), ValueError, "zero"),
         ((True and object(),), TypeError, "object"),
     ],

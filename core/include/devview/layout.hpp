@@ -52,6 +52,17 @@ public:
         return layout;
     }
 
+    /// Up to three axes without suboffsets that are known to be valid. Allocates nothing.
+    static Layout small(int ndim, const std::int64_t* shape, const std::int64_t* strides) noexcept {
+        Layout layout;
+        layout.ndim_ = ndim;
+        for (int i = 0; i < ndim; ++i) {
+            layout.inline_[i] = shape[i];
+            layout.inline_[ndim + i] = strides[i];
+        }
+        return layout;
+    }
+
     Layout(const Layout& other) : ndim_(0), suboffsets_(false), inline_{} { *this = other; }
     Layout& operator=(const Layout& other) {
         if (is_inline() && other.is_inline()) {

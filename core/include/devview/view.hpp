@@ -71,6 +71,8 @@ public:
         return layout_.contiguous(itemsize(), order);
     }
     const std::shared_ptr<Allocation>& allocation() const noexcept { return allocation_; }
+    /// The view's own stream, none if it has only its allocation's.
+    const Stream& own_stream() const noexcept { return stream_; }
     /// The stream that work on this view goes to: its own, else the allocation's (may be none).
     const Stream& stream() const noexcept {
         return stream_ || !allocation_ ? stream_ : allocation_->stream();

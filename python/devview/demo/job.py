@@ -153,7 +153,7 @@ class _Job:
             check(sha256(self.back) == self.digest, "what was read back differs")
             self.report.view("back", self.back)
             self.report.row(
-                "moved", f"{size(count)} each way (a writable staging), once more to hash"
+                "moved", f"{size(count)} each way (a writable staging), and once to hash"
             )
             self.report.row("sha256", "the same")
 

@@ -94,7 +94,8 @@ def alive_text() -> str:
         mine = [row for row in rows if row.device == device]
         imported = "" if all(row.owned for row in mine) else " (imported)"
         blocks = "1 block" if len(mine) == 1 else f"{len(mine)} blocks"
-        told.append(f"{device}: {size(sum(row.nbytes for row in mine))} in {blocks}{imported}")
+        nbytes = sum(row.nbytes for row in mine)
+        told.append(f"{device.name}: {size(nbytes)} in {blocks}{imported}")
     pinned = dv.memory_info("pinned")
     if pinned.pinned_live_bytes or pinned.pinned_cached_bytes:
         live, cached = size(pinned.pinned_live_bytes), size(pinned.pinned_cached_bytes)
