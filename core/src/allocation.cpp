@@ -36,7 +36,7 @@ std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
 }
 
 Allocation::~Allocation() {
-    if (claim()) give_back();
+    if (!freed()) give_back();  // nobody else can claim it any more
 }
 
 bool Allocation::claim() noexcept {

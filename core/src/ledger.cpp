@@ -16,6 +16,7 @@ Ledger& Ledger::get() noexcept {
 }
 
 MemoryGauge& Ledger::row(Device device) {
+    if (device == Device{}) return host_;
     for (Row& row : rows_) {
         if (row.device == device) return row.gauge;
     }
@@ -74,7 +75,8 @@ void Ledger::set_made_at(Allocation& allocation, std::string where) {
 
 MemoryGauge Ledger::gauge(Device device) const {
     const std::lock_guard<SpinLock> lock(mutex_);
-    MemoryGauge result;
+    MemoryGauge result = host_;
+    if (device != Device{}) result = MemoryGauge{};
     for (const Row& row : rows_) {
         if (row.device == device) result = row.gauge;
     }

@@ -47,7 +47,8 @@ private:
     mutable SpinLock mutex_;
     Allocation* first_ = nullptr;
     std::size_t count_ = 0;
-    std::vector<Row> rows_{Row{Device{}, MemoryGauge{}}};  // the host is row 0
+    MemoryGauge host_;  // of Device{}
+    std::vector<Row> rows_;
 };
 
 }  // namespace devview

@@ -154,8 +154,16 @@ View View::remove_axis(int axis) const {
     return with_layout(layout_.remove_axis(axis), 0);
 }
 
+void View::require_same_objects(const Format& format) const {
+    if (format.has_objects() != format_.has_objects()) {
+        throw FormatError("cast: '" + format_.str() + "' to '" + format.str() +
+                              "': Python objects cannot be read as other items", 0);
+    }
+}
+
 View View::cast(const Format& format) const {
     require_live("cast");
+    require_same_objects(format);
     const std::int64_t from = itemsize();
     const std::int64_t to = format.itemsize();
     if (to == 0) throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
@@ -182,6 +190,7 @@ View View::cast(const Format& format) const {
 
 View View::cast(const Format& format, int ndim, const std::int64_t* shape) const {
     require_live("cast");
+    require_same_objects(format);
     if (!contiguous()) throw LayoutError("cast: a new shape needs a C-contiguous view");
     if (format.itemsize() == 0) {
         throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");

@@ -33,10 +33,12 @@ struct Chunk {
 std::int64_t preferred_chunk(std::int64_t total) {
     const std::int64_t most = total >= 4 * kLargestChunk ? kLargestChunk : kMediumChunk;
     std::int64_t size = kSmallestChunk;
-    while (size < total && size < most) size *= 2;
+    while (size < total && size < most)
+        size *= 2;
     const auto limit = static_cast<std::int64_t>(
         std::min(pinned_limit(), static_cast<std::size_t>(4 * kLargestChunk)));
-    while (size > limit / 4 && size > kSmallestChunk) size /= 2;
+    while (size > limit / 4 && size > kSmallestChunk)
+        size /= 2;
     return size;
 }
 
@@ -118,7 +120,8 @@ void chunked_to_host(TransferSide host, TransferSide device, std::int64_t itemsi
         packing.to_host(chunk.data(), offset, nbytes);
         ring.enqueued(chunk, offset, nbytes);
     });
-    for (std::size_t k = 0; k < ring.count(); ++k) empty(ring.next());
+    for (std::size_t k = 0; k < ring.count(); ++k)
+        empty(ring.next());
     ring.finished();
 }
 
@@ -136,7 +139,8 @@ void chunked_to_device(TransferSide device, TransferSide host, std::int64_t item
         packing.from_host(chunk.data(), offset, nbytes);
         ring.enqueued(chunk, offset, nbytes);
     });
-    for (std::size_t k = 0; k < ring.count(); ++k) ring.next().event.wait();
+    for (std::size_t k = 0; k < ring.count(); ++k)
+        ring.next().event.wait();
     ring.finished();
 }
 

@@ -30,8 +30,8 @@ void check_copy(const View& dst, const View& src) {
     if (dst.released() || src.released()) throw ReleasedError("copy: a released view");
     if (dst.readonly()) throw BufferError("copy: the destination is read-only");
     if (dst.itemsize() != src.itemsize()) {
-        throw LayoutError("copy: itemsize " + std::to_string(src.itemsize()) + ", the destination's " +
-                          std::to_string(dst.itemsize()));
+        throw LayoutError("copy: itemsize " + std::to_string(src.itemsize()) +
+                          ", the destination's " + std::to_string(dst.itemsize()));
     }
     bool same = dst.ndim() == src.ndim();
     for (int axis = 0; same && axis < dst.ndim(); ++axis) {

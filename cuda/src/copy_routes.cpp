@@ -56,7 +56,8 @@ Turned turn_to_host(const Layout& host, const Layout& device) {
     std::iota(axes.begin(), axes.end(), 0);
     const auto step = [&](int axis) {
         const std::int64_t stride = host.strides()[axis];
-        return stride < 0 ? -static_cast<std::uint64_t>(stride) : static_cast<std::uint64_t>(stride);
+        return stride < 0 ? -static_cast<std::uint64_t>(stride)
+                          : static_cast<std::uint64_t>(stride);
     };
     std::stable_sort(axes.begin(), axes.begin() + host.ndim(), [&](int a, int b) {
         if (host.shape()[a] == 1 || host.shape()[b] == 1) return false;

@@ -44,9 +44,9 @@ void require_device(int id) {
     }
     check(status, "get device count");
     if (id >= 0 && id < count) return;
-    throw no_device("cuda:" + std::to_string(id) + ": no such device, limit " +
-                        std::to_string(count),
-                    cudaErrorInvalidDevice);
+    throw no_device(
+        "cuda:" + std::to_string(id) + ": no such device, limit " + std::to_string(count),
+        cudaErrorInvalidDevice);
 }
 
 DeviceGuard::DeviceGuard(int id) : previous_(-1) {

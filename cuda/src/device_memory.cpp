@@ -33,13 +33,11 @@ void keep_freed_memory(int id) noexcept {
     std::uint64_t threshold = 0;
     cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
     if (status == cudaSuccess) {
-        status =
-            runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
+        status = runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
     }
     if (status == cudaSuccess && threshold == 0) {
         threshold = std::numeric_limits<std::uint64_t>::max();
-        status =
-            runtime().MemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
+        status = runtime().MemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold);
     }
     clear_error(status);  // slower, not wrong
 }

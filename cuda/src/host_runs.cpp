@@ -77,8 +77,7 @@ void gather_run(const CopyPlan& plan, void* dense, const void* strided, std::int
 void scatter_run(const CopyPlan& plan, void* strided, const void* dense, std::int64_t offset,
                  std::int64_t nbytes) {
     char* const from = const_cast<char*>(static_cast<const char*>(dense));
-    Runner(plan, false)
-        .run(0, from, static_cast<char*>(strided) + plan.src_shift, offset, nbytes);
+    Runner(plan, false).run(0, from, static_cast<char*>(strided) + plan.src_shift, offset, nbytes);
 }
 
 }  // namespace devview::cuda

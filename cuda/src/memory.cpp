@@ -29,9 +29,9 @@ namespace {
 void zero_device(Allocation& allocation, const Stream& stream) {
     Work work(work_stream(allocation.device().id, stream, allocation.stream()));
     work.uses(allocation);
-    check(runtime().MemsetAsync(allocation.data(), 0, allocation.nbytes(),
-                                handle_of(work.stream())),
-          "memset");
+    check(
+        runtime().MemsetAsync(allocation.data(), 0, allocation.nbytes(), handle_of(work.stream())),
+        "memset");
     work.done();
 }
 
@@ -49,11 +49,16 @@ void move_device_content(Allocation& to, Allocation& from, std::size_t nbytes) {
 
 std::shared_ptr<Allocation> allocate(std::size_t nbytes, Device device, const Stream& stream) {
     switch (device.type) {
-        case DeviceType::cpu: return allocate_host(nbytes);
-        case DeviceType::cuda: return allocate_device(nbytes, device.id, stream);
-        case DeviceType::cuda_host: return allocate_pinned(nbytes);
-        case DeviceType::cuda_managed: return allocate_managed(nbytes);
-        default: refuse_device(device);
+        case DeviceType::cpu:
+            return allocate_host(nbytes);
+        case DeviceType::cuda:
+            return allocate_device(nbytes, device.id, stream);
+        case DeviceType::cuda_host:
+            return allocate_pinned(nbytes);
+        case DeviceType::cuda_managed:
+            return allocate_managed(nbytes);
+        default:
+            refuse_device(device);
     }
 }
 

@@ -1,4 +1,5 @@
-// How a device view's items are gathered and scattered: by memcpy, by pitched copies, or by a kernel.
+// How a device view's items are gathered and scattered: by memcpy, by pitched copies, or by a
+// kernel.
 #include "src/packing.hpp"
 
 #include <algorithm>
@@ -42,11 +43,10 @@ bool copies_as_rows(const CopyPlan& plan) noexcept {
 void copy_rows(const CopyPlan& plan, void* dst, const void* src, cudaMemcpyKind kind,
                const Stream& stream) {
     const DeviceGuard guard(device_of(stream));
-    check(runtime().Memcpy2DAsync(static_cast<char*>(dst) + plan.dst_shift,
-                                  bytes(plan.dst_strides[0]),
-                                  static_cast<const char*>(src) + plan.src_shift,
-                                  bytes(plan.src_strides[0]), bytes(plan.unit),
-                                  bytes(plan.extents[0]), kind, handle_of(stream)),
+    check(runtime().Memcpy2DAsync(
+              static_cast<char*>(dst) + plan.dst_shift, bytes(plan.dst_strides[0]),
+              static_cast<const char*>(src) + plan.src_shift, bytes(plan.src_strides[0]),
+              bytes(plan.unit), bytes(plan.extents[0]), kind, handle_of(stream)),
           "memcpy 2d");
 }
 
@@ -97,9 +97,12 @@ void Packing::move(char* host, std::int64_t offset, std::int64_t nbytes, bool to
     if (nbytes == 0) return;
     const DeviceGuard guard(device_of(stream_));
     switch (way_) {
-        case Way::dense: return memcpy(data_ + plan_.src_shift + offset, host, nbytes, to_host);
-        case Way::rows: return move_rows(host, offset / plan_.unit, nbytes / plan_.unit, to_host);
-        case Way::long_rows: return move_long_rows(host, offset, nbytes, to_host);
+        case Way::dense:
+            return memcpy(data_ + plan_.src_shift + offset, host, nbytes, to_host);
+        case Way::rows:
+            return move_rows(host, offset / plan_.unit, nbytes / plan_.unit, to_host);
+        case Way::long_rows:
+            return move_long_rows(host, offset, nbytes, to_host);
         case Way::packed:
             return move_packed(host, offset / plan_.unit, nbytes / plan_.unit, to_host);
     }

@@ -51,7 +51,7 @@ private:
     char* unit_at(std::int64_t unit) const noexcept;
 
     char* data_;
-    CopyPlan plan_;      ///< to dense memory, in C order
+    CopyPlan plan_;          ///< to dense memory, in C order
     CopyPlan from_dense_{};  ///< the same with the sides exchanged
     Way way_;
     std::int64_t largest_;

@@ -47,7 +47,8 @@ void copy_dense(const CopyPlan& plan, const View& dst, const View& src, const St
     work.done();
 }
 
-/// Waits on the host if the work broke off: the temporaries go back in the order of one stream only.
+/// Waits on the host if the work broke off: the temporaries go back in the order of one stream
+/// only.
 class Streams {
 public:
     Streams(const Stream& home, const Stream& source, const Stream& target)
@@ -57,7 +58,8 @@ public:
     }
     ~Streams() {
         if (finished_) return;
-        for (const Stream* stream : {&source_, &home_, &target_}) quiesce(*stream);
+        for (const Stream* stream : {&source_, &home_, &target_})
+            quiesce(*stream);
     }
     Streams(const Streams&) = delete;
     Streams& operator=(const Streams&) = delete;

@@ -1,4 +1,5 @@
-// The exact-size cache of pinned memory: reuse, eviction, and the limit on what lives and is cached.
+// The exact-size cache of pinned memory: reuse, eviction, and the limit on what lives and is
+// cached.
 #include "src/pinned_cache.hpp"
 
 #if defined(_WIN32)

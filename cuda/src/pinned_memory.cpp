@@ -29,7 +29,8 @@ void release_pinned(void* context, Stream stream) noexcept {
 }
 
 [[noreturn]] void refuse(std::size_t nbytes, cudaError_t refusal) {
-    if (refusal != cudaSuccess && refusal != cudaErrorMemoryAllocation) check(refusal, "host alloc");
+    if (refusal != cudaSuccess && refusal != cudaErrorMemoryAllocation)
+        check(refusal, "host alloc");
     const PinnedGauge gauge = pinned_gauge();
     throw OutOfMemory("allocate: pinned: " + std::to_string(nbytes) + " bytes requested, " +
                           std::to_string(gauge.live_bytes) + " used, limit " +

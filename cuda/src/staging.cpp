@@ -54,17 +54,17 @@ struct Staging::State {
     std::int64_t itemsize = 0;
     std::int64_t nbytes = 0;
     bool writable = false;
-    bool copied = false;        ///< false: the view's own memory
-    void* source = nullptr;     ///< where a copy came from and goes back to
-    Layout source_turned{};     ///< with its axes in the copy's order
-    Layout copy_turned{};       ///< C-contiguous
-    Layout layout{};            ///< of the view's shape
-    Stream stream{};            ///< of the snapshot
-    Stream back_stream{};       ///< of the write-back: one that outlives this call
+    bool copied = false;     ///< false: the view's own memory
+    void* source = nullptr;  ///< where a copy came from and goes back to
+    Layout source_turned{};  ///< with its axes in the copy's order
+    Layout copy_turned{};    ///< C-contiguous
+    Layout layout{};         ///< of the view's shape
+    Stream stream{};         ///< of the snapshot
+    Stream back_stream{};    ///< of the write-back: one that outlives this call
     PinnedBlock pinned{};
     std::shared_ptr<Allocation> pageable{};
     void* data = nullptr;
-    Event event{};              ///< the snapshot is complete; empty: it is
+    Event event{};  ///< the snapshot is complete; empty: it is
 
     void borrow(const View& view);
     void plan_copy_of(const View& view, Order order, const Stream& asked);
@@ -131,9 +131,8 @@ void Staging::State::write_back() {
 }
 
 void Staging::State::enqueue_back() {
-    if (!same_queue(stream, back_stream)) event.order(back_stream);
     Work work(back_stream);
-    work.uses(held->block());
+    work.uses(held->block());  // the snapshot is one, if it was taken on another stream
     if (pageable) {
         chunked_to_device({source, source_turned}, {data, copy_turned}, itemsize, back_stream);
         return work.done();

@@ -83,10 +83,10 @@ Stream work_stream(int device, const Stream& asked, const Stream& first, const S
 void require_stream_on(const Stream& stream, int device) {
     const Device on{DeviceType::cuda, device};
     if (stream.device() == on) return;
-    throw DeviceError("stream: of " + to_string(stream.device()) + ", the memory is on " +
-                          to_string(on),
-                      static_cast<int>(cudaErrorInvalidResourceHandle),
-                      runtime().GetErrorName(cudaErrorInvalidResourceHandle));
+    throw DeviceError(
+        "stream: of " + to_string(stream.device()) + ", the memory is on " + to_string(on),
+        static_cast<int>(cudaErrorInvalidResourceHandle),
+        runtime().GetErrorName(cudaErrorInvalidResourceHandle));
 }
 
 void synchronize(const Stream& stream) {

@@ -72,9 +72,7 @@ public:
 private:
     /// The legacy stream of home's device for none.
     Stream named(const Stream& stream) const { return stream ? stream : legacy_stream(device_); }
-    bool is_home(const Stream& stream) const noexcept {
-        return home_ && same_queue(home_, stream);
-    }
+    bool is_home(const Stream& stream) const noexcept { return home_ && same_queue(home_, stream); }
     Snapshot snapshot();
     void record_held(const Stream& stream);
     void record_raw(const Stream& stream);
@@ -128,14 +126,14 @@ void BlockUses::record_raw(const Stream& stream) {
         }
     }
     // The handle may be recycled: the new event stands for the old one only if its stream waits.
-    for (const Event& event : before) event.order(stream);
+    for (const Event& event : before)
+        event.order(stream);
     Event last = Event::record(stream);
     const std::lock_guard lock(mutex_);
     const auto replaced = [&](const RawUse& use) {
         return use.names(stream) &&
-               std::any_of(before.begin(), before.end(), [&](const Event& event) {
-                   return event.handle() == use.last.handle();
-               });
+               std::any_of(before.begin(), before.end(),
+                           [&](const Event& event) { return event.handle() == use.last.handle(); });
     };
     raw_.erase(std::remove_if(raw_.begin(), raw_.end(), replaced), raw_.end());
     raw_.push_back({stream.device(), stream.handle(), std::move(last)});
@@ -150,15 +148,19 @@ void BlockUses::order(const Stream& asked) {
     const Stream stream = named(asked);
     const Snapshot uses = snapshot();
     if (home_) link(home_, stream);
-    for (const HeldUse& use : uses.held) link(use.stream, stream);
-    for (const RawUse& use : uses.raw) use.last.order(stream);
+    for (const HeldUse& use : uses.held)
+        link(use.stream, stream);
+    for (const RawUse& use : uses.raw)
+        use.last.order(stream);
 }
 
 void BlockUses::wait() {
     const Snapshot uses = snapshot();
     if (home_) Event::record(home_).wait();
-    for (const HeldUse& use : uses.held) Event::record(use.stream).wait();
-    for (const RawUse& use : uses.raw) use.last.wait();
+    for (const HeldUse& use : uses.held)
+        Event::record(use.stream).wait();
+    for (const RawUse& use : uses.raw)
+        use.last.wait();
     forget(uses);
 }
 
@@ -193,7 +195,8 @@ Stream BlockUses::join() noexcept {
     for (const HeldUse& use : held_) {
         if (!same_queue(use.stream, at)) order_or_synchronize(use.stream, at);
     }
-    for (const RawUse& use : raw_) order_or_wait(use.last, at);
+    for (const RawUse& use : raw_)
+        order_or_wait(use.last, at);
     return at;
 }
 

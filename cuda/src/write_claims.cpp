@@ -1,4 +1,5 @@
-// The set of claimed ranges of this process: disjoint, so that a map by address finds every overlap.
+// The set of claimed ranges of this process: disjoint, so that a map by address finds every
+// overlap.
 #include "src/write_claims.hpp"
 
 #include <map>

@@ -34,7 +34,8 @@ def _runtime() -> str:
     if not told["driver_version"]:
         return f"{runtime}; no driver on this machine; devview.emulate() emulates a device"
     driver = f"{runtime}; the driver knows CUDA {_version(told['driver_version'])}"
-    return f"{driver}; {', '.join(told['devices']) or 'no GPU'}"
+    names = ", ".join(told["devices"])
+    return f"{driver}; {names or 'no GPU to be seen; devview.emulate() emulates a device'}"
 
 
 def _protocols() -> None:

@@ -82,6 +82,10 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
         const Format format = format_value ? read_format(format_value) : Format();
         const auto& allocation = live(object);
         if (format.itemsize() == 0) throw FormatError("view: itemsize 0", 0);
+        if (format.has_objects()) {
+            throw FormatError("view: format '" + format.str() +
+                                  "' holds Python objects; only imported memory may", 0);
+        }
         std::vector<std::int64_t> shape;
         if (shape_value != nullptr && shape_value != Py_None) {
             shape = read_shape(shape_value);
@@ -211,6 +215,7 @@ PyType_Slot slots[] = {
     {Py_tp_new, reinterpret_cast<void*>(make)},
     {Py_tp_dealloc, reinterpret_cast<void*>(allocation_dealloc)},
     {Py_tp_traverse, reinterpret_cast<void*>(allocation_traverse)},
+    {Py_tp_finalize, reinterpret_cast<void*>(allocation_finalize)},
     {Py_tp_clear, reinterpret_cast<void*>(allocation_clear)},
     {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_tp_getset, attributes},

@@ -1,8 +1,10 @@
 // Import by the buffer protocol and __array_interface__, and views of plain pointers.
 #include "import.hpp"
 
+#include <array>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "arguments.hpp"
@@ -40,14 +42,49 @@ const std::int64_t* wide(const Py_ssize_t* values) noexcept {
     return reinterpret_cast<const std::int64_t*>(values);
 }
 
+/// Formats of one letter, which most buffers have, ready to be copied.
+const Format& native_format(char letter) {
+    static const auto* const table = [] {
+        auto* const formats = new std::array<Format, 128>;
+        for (const char code : std::string_view("?bBcehHiIlLqQnNfdg")) {
+            (*formats)[static_cast<std::size_t>(code)] = Format::scalar(code);
+        }
+        return formats;
+    }();
+    return (*table)[static_cast<unsigned char>(letter) & 127u];
+}
+
 Format buffer_format(const Py_buffer& buffer) {
-    if (buffer.format == nullptr) return Format::with_itemsize("B", buffer.itemsize);
-    const char* const text = buffer.format;
+    const char* const text = buffer.format != nullptr ? buffer.format : "B";
     if (text[0] != '\0' && text[1] == '\0') {
-        const Format format = Format::scalar(text[0]);
-        if (format.itemsize() == buffer.itemsize) return format;
+        const Format& format = native_format(text[0]);
+        if (format.code() == text[0] && format.itemsize() == buffer.itemsize) return format;
     }
     return Format::with_itemsize(text, buffer.itemsize);
+}
+
+/// What Layout::strided checks, in one pass over few axes. False: leave it to the general path.
+bool small_layout(const Py_buffer& buffer, Layout& layout, ByteBounds& bounds) noexcept {
+    if (buffer.ndim < 1 || buffer.ndim > 3 || buffer.shape == nullptr ||
+        buffer.strides == nullptr || buffer.suboffsets != nullptr || buffer.itemsize <= 0) {
+        return false;
+    }
+    std::int64_t size = buffer.itemsize;
+    bounds = {0, buffer.itemsize};
+    for (int axis = 0; axis < buffer.ndim; ++axis) {
+        const std::int64_t extent = buffer.shape[axis];
+        std::int64_t reach = 0;
+        if (extent <= 0 || __builtin_mul_overflow(size, extent, &size) ||
+            __builtin_mul_overflow(extent - 1, std::int64_t{buffer.strides[axis]}, &reach) ||
+            __builtin_add_overflow(reach < 0 ? bounds.low : bounds.high, reach,
+                                   reach < 0 ? &bounds.low : &bounds.high)) {
+            return false;
+        }
+    }
+    std::int64_t span = 0;
+    if (size != buffer.len || __builtin_sub_overflow(bounds.high, bounds.low, &span)) return false;
+    layout = Layout::small(buffer.ndim, wide(buffer.shape), wide(buffer.strides));
+    return true;
 }
 
 Layout buffer_layout(const Py_buffer& buffer) {
@@ -70,18 +107,21 @@ Layout buffer_layout(const Py_buffer& buffer) {
 View view_of_buffer(BufferRequest& request) {
     Py_buffer& buffer = *request;
     Format format = buffer_format(buffer);
-    Layout layout = buffer_layout(buffer);
-    if (layout.nbytes(format.itemsize()) != buffer.len) {
-        throw LayoutError("view: len " + std::to_string(buffer.len) + ", shape and itemsize give " +
-                          std::to_string(layout.nbytes(format.itemsize())));
+    Layout layout;
+    ByteBounds bounds{0, buffer.len};
+    if (!small_layout(buffer, layout, bounds)) {
+        layout = buffer_layout(buffer);
+        if (layout.nbytes(format.itemsize()) != buffer.len) {
+            throw LayoutError("view: len " + std::to_string(buffer.len) +
+                              ", shape and itemsize give " +
+                              std::to_string(layout.nbytes(format.itemsize())));
+        }
+        bounds = layout.suboffsets() == nullptr ? layout.bounds(format.itemsize())
+                                                : ByteBounds{0, buffer.len};
     }
     auto* const data = static_cast<char*>(buffer.buf);
     if (data == nullptr && buffer.len > 0) throw LayoutError("view: buf is NULL");
     const bool readonly = buffer.readonly != 0;
-    ByteBounds bounds{0, buffer.len};
-    if (buffer.strides != nullptr && layout.suboffsets() == nullptr) {
-        bounds = layout.bounds(format.itemsize());
-    }
     auto allocation = adopt_buffer(buffer, data + bounds.low,
                                    static_cast<std::size_t>(bounds.high - bounds.low));
     return View(std::move(allocation), data, std::move(format), std::move(layout), readonly);
@@ -205,8 +245,9 @@ Imported import_with(PyObject* object, const ViewOptions& options) {
     }
     const auto held = py::reinterpret_steal<py::object>(
         reinterpret_cast<PyObject*>(imported.allocation));
-    View view = placed(narrowed(std::move(imported.view), options.readonly), options.device,
-                       options.stream, options.copy);
+    View view = narrowed(placed(std::move(imported.view), options.device, options.stream,
+                                options.copy),
+                         options.readonly);
     // A copy has an allocation of its own, and no Python owner.
     const bool same = imported.allocation != nullptr &&
                       view.allocation() == imported.allocation->allocation;

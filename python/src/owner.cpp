@@ -39,10 +39,11 @@ class CallbackScope {
 public:
     CallbackScope() : held_(PyGILState_Check() == 1) {
         if (!held_) gil_ = PyGILState_Ensure();
-        PyErr_Fetch(&type_, &value_, &traceback_);
+        pending_ = PyErr_Occurred() != nullptr;
+        if (pending_) PyErr_Fetch(&type_, &value_, &traceback_);
     }
     ~CallbackScope() {
-        PyErr_Restore(type_, value_, traceback_);
+        if (pending_) PyErr_Restore(type_, value_, traceback_);
         if (!held_) PyGILState_Release(gil_);
     }
     CallbackScope(const CallbackScope&) = delete;
@@ -51,9 +52,10 @@ public:
 private:
     bool held_;  // the usual case, and cheaper than asking for it again
     PyGILState_STATE gil_{};
-    PyObject* type_;
-    PyObject* value_;
-    PyObject* traceback_;
+    bool pending_;
+    PyObject* type_ = nullptr;
+    PyObject* value_ = nullptr;
+    PyObject* traceback_ = nullptr;
 };
 
 void release_buffer(void* context, Stream) noexcept {

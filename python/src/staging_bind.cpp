@@ -18,14 +18,12 @@ public:
         : owner_(py::reinterpret_borrow<py::object>(view)), writable_(writable) {
         const View held = live_view(view);
         format_ = held.format();
-        held.allocation()->add_export();
-        allocation_ = held.allocation();
         ++view_object(view)->exports;
         try {
             const py::gil_scoped_release release;
             staging_ = std::make_unique<Staging>(held, writable, Order::C, stream);
         } catch (...) {
-            uncount();
+            --view_object(view)->exports;
             throw;
         }
     }
@@ -52,18 +50,20 @@ public:
         staging.wait();
     }
     py::object memory() {
-        if (!memory_) {
-            wait();
-            memory_ = make_memoryview();
-        }
-        return memory_;
+        wait();
+        auto memory = py::reinterpret_steal<py::object>(
+            PyMemoryView_FromObject(py::cast(this, py::return_value_policy::reference).ptr()));
+        if (!memory) throw py::error_already_set();
+        memory_ = py::weakref(memory);  // a strong one would be a cycle
+        return memory;
     }
     /// Refused while memoryviews of the copy are in use elsewhere, as memoryview.release() is.
     void release() {
         if (!staging_) return;
         if (memory_) {
-            memory_.attr("release")();
+            const py::object memory = memory_();
             memory_ = py::object();
+            if (!memory.is_none()) memory.attr("release")();
         }
         if (host_views_ > 0) {
             throw BufferError("release: Staging has " + std::to_string(host_views_) +
@@ -109,29 +109,13 @@ public:
 
     int traverse(visitproc visit, void* arg) {
         Py_VISIT(owner_.ptr());
-        Py_VISIT(memory_.ptr());
         return 0;
-    }
-    void clear() {
-        memory_ = py::object();
-        owner_ = py::object();
     }
 
 private:
     Staging& live() const {
         if (!staging_) throw ReleasedError("operation forbidden on released Staging object");
         return *staging_;
-    }
-    py::object make_memoryview() {
-        auto view = py::reinterpret_steal<py::object>(
-            PyMemoryView_FromObject(py::cast(this, py::return_value_policy::reference).ptr()));
-        if (!view) throw py::error_already_set();
-        return view;
-    }
-    void uncount() noexcept {
-        if (owner_) --view_object(owner_.ptr())->exports;
-        allocation_->drop_export();
-        drop(std::move(allocation_));
     }
     void finish() {
         const std::unique_ptr<Staging> staging = std::move(staging_);
@@ -144,15 +128,14 @@ private:
                 failure = std::current_exception();
             }
         }
-        uncount();
+        --view_object(owner_.ptr())->exports;
         if (failure) std::rethrow_exception(failure);
     }
 
     py::object owner_;
-    std::shared_ptr<Allocation> allocation_;
     Format format_;
     std::unique_ptr<Staging> staging_;
-    py::object memory_;
+    py::object memory_;  // a weak reference to the last memoryview given out
     Py_ssize_t host_views_ = 0;
     bool writable_;
 };
@@ -170,10 +153,7 @@ void install_slots(PyHeapTypeObject* heap_type) {
         if (!py::detail::is_holder_constructed(self)) return 0;
         return staging_of(self).traverse(visit, arg);
     };
-    type.tp_clear = [](PyObject* self) {
-        if (py::detail::is_holder_constructed(self)) staging_of(self).clear();
-        return 0;
-    };
+    // No tp_clear: the view's own clears every cycle that goes through here.
     type.tp_as_buffer = &heap_type->as_buffer;
     heap_type->as_buffer.bf_getbuffer = [](PyObject* self, Py_buffer* buffer, int flags) {
         buffer->obj = nullptr;

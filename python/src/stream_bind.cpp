@@ -52,11 +52,14 @@ const Stream* stream_of_object(PyObject* object) {
 }
 
 void bind_streams(py::module_& module) {
-    py::class_<Stream>(module, "Stream", R"(A queue of device work, run in order.
+    py::class_<Stream> stream_class(module, "Stream", R"(A queue of device work, run in order.
 
 ``Stream(device="cuda")`` makes a new non-blocking stream; it is destroyed when the last user of it
 is gone, memory that is still to be freed on it included. Everything that takes a ``stream`` also
-takes ``None``, an int handle and any object with ``__cuda_stream__``.)")
+takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
+    py::class_<Event> event_class(module, "Event",
+                                  "A point in a stream; ``Event(stream)`` records it now.");
+    stream_class
         .def(py::init(&make_stream), py::arg("device") = py::none())
         .def_property_readonly("device",
                                [](const Stream& self) {
@@ -93,7 +96,7 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)")
              [](const Stream& self) { return py::hash(py::int_(
                    reinterpret_cast<std::uintptr_t>(self.handle()))); })
         .def("__repr__", stream_repr);
-    py::class_<Event>(module, "Event", R"(A point in a stream; ``Event(stream)`` records it now.)")
+    event_class
         .def(py::init([](const py::object& stream) {
                  const Stream where = read_stream(stream.ptr(), Device{DeviceType::cuda, 0});
                  const py::gil_scoped_release release;

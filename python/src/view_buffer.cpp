@@ -100,17 +100,16 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
         refuse("underlying buffer is not writable");
     }
     // Counted before the GIL may be let go: a release() meanwhile is refused.
-    view.allocation()->add_export();
     ++self->exports;
     try {
         if (host_accessible(view.device())) {
             get_host(view, buffer, flags);
+            view.allocation()->add_export();
         } else {
-            get_device(view, buffer, flags);
+            get_device(view, buffer, flags);  // the staging counts itself
         }
     } catch (...) {
         --self->exports;
-        view.allocation()->drop_export();
         throw;
     }
     Py_INCREF(object);
@@ -154,7 +153,9 @@ int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
 
 void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
     auto* const self = view_object(object);
-    if (buffer->internal != nullptr) {
+    if (buffer->internal == nullptr) {
+        self->view.allocation()->drop_export();
+    } else {
         const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
         buffer->internal = nullptr;
         std::string failure;
@@ -169,7 +170,6 @@ void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
         if (!failure.empty()) report_release_error(("memoryview: write-back: " + failure).c_str());
     }
     --self->exports;
-    self->view.allocation()->drop_export();
 }
 
 }  // namespace devview::python

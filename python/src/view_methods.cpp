@@ -163,13 +163,7 @@ PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_read
 PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "cast", {"format", "shape"});
     const Format format = read_format(arguments.require(0));
-    const View& view = live_view(self);
-    if (format.has_objects() != view.format().has_objects()) {
-        throw FormatError("cast: Python objects cannot be read as other items", 0);
-    }
-    if (arguments[1] == nullptr) {
-        return wrap(self, view.cast(format));
-    }
+    if (arguments[1] == nullptr) return wrap(self, live_view(self).cast(format));
     const auto shape = read_shape(arguments[1]);
     return wrap(self, live_view(self).cast(format, static_cast<int>(shape.size()), shape.data()));
 }
@@ -284,11 +278,10 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     const Arguments arguments(values, count, names, "squeeze", {"axis"});
     std::vector<bool> drop_axis(kMaxNdim, false);
     std::vector<std::int64_t> axes;
-    if (arguments[0] != nullptr && arguments[0] != Py_None) {
-        axes = read_integers(arguments[0], "axis");
-    }
+    const bool all = arguments[0] == nullptr || arguments[0] == Py_None;
+    if (!all) axes = read_integers(arguments[0], "axis");
     View view = live_view(self);
-    for (int axis = 0; axes.empty() && axis < view.ndim(); ++axis) {
+    for (int axis = 0; all && axis < view.ndim(); ++axis) {
         drop_axis[static_cast<std::size_t>(axis)] = view.shape()[axis] == 1;
     }
     for (const std::int64_t given : axes) {

@@ -28,7 +28,8 @@ struct FreeList {
         return object;
     }
     void give(PyObject* object) noexcept {
-        if (count < kMax) {
+        // A collected object keeps its mark of having been finalised.
+        if (count < kMax && !PyObject_GC_IsFinalized(object)) {
             objects[count++] = object;
         } else {
             PyObject_GC_Del(object);
@@ -61,7 +62,7 @@ PyObject* new_view(View&& view, AllocationObject* owner) {
     PyObject* const object = free_views.take<ViewObject>(view_type);
     auto* const self = view_object(object);
     if (owner == nullptr && view.allocation()) {
-        owner = static_cast<AllocationObject*>(view.allocation()->binding.load());
+        owner = static_cast<AllocationObject*>(view.allocation()->binding.load(std::memory_order_acquire));
     }
     new (&self->view) View(std::move(view));
     self->allocation = owner;
@@ -119,14 +120,20 @@ int view_traverse(PyObject* object, visitproc visit, void* arg) {
     return 0;
 }
 
-int view_clear(PyObject* object) {
+// The collector finalises a whole cycle before it clears any part of it: a release callback still
+// has its closure then. What it finds of the cycle's views are released ones.
+void view_finalize(PyObject* object) {
     auto* const self = view_object(object);
     if (self->exports == 0) let_go(self);
+}
+
+int view_clear(PyObject* object) {
+    view_finalize(object);
     return 0;
 }
 
 AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
-    if (void* const known = allocation->binding.load()) {
+    if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
         Py_INCREF(static_cast<PyObject*>(known));
         return static_cast<AllocationObject*>(known);
     }
@@ -135,7 +142,7 @@ AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
     new (&self->allocation) std::shared_ptr<Allocation>(allocation);
     self->python_views = 0;
     self->weakrefs = nullptr;
-    allocation->binding.store(self);
+    allocation->binding.store(self, std::memory_order_release);
     PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
     return self;
 }
@@ -145,7 +152,7 @@ void allocation_dealloc(PyObject* object) {
     PyTypeObject* const type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-    if (self->allocation) self->allocation->binding.store(nullptr);
+    if (self->allocation) self->allocation->binding.store(nullptr, std::memory_order_release);
     drop(std::move(self->allocation));
     self->allocation.~shared_ptr();
     free_allocations.give(object);
@@ -163,10 +170,14 @@ int allocation_traverse(PyObject* object, visitproc visit, void* arg) {
     return 0;
 }
 
-int allocation_clear(PyObject* object) {
+void allocation_finalize(PyObject* object) {
     auto* const self = allocation_object(object);
-    if (self->allocation) self->allocation->binding.store(nullptr);
+    if (self->allocation) self->allocation->binding.store(nullptr, std::memory_order_release);
     drop(std::move(self->allocation));
+}
+
+int allocation_clear(PyObject* object) {
+    allocation_finalize(object);
     return 0;
 }
 

@@ -8,9 +8,11 @@ namespace devview::python {
 // view_object.cpp
 void view_dealloc(PyObject* object);
 int view_traverse(PyObject* object, visitproc visit, void* arg);
+void view_finalize(PyObject* object);
 int view_clear(PyObject* object);
 void allocation_dealloc(PyObject* object);
 int allocation_traverse(PyObject* object, visitproc visit, void* arg);
+void allocation_finalize(PyObject* object);
 int allocation_clear(PyObject* object);
 
 // view_attributes.cpp

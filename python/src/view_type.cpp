@@ -17,7 +17,7 @@ PyMemberDef members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
-constexpr const char* kDoc = R"(View(obj, /)
+constexpr const char* kDoc = R"(View(obj, /, *, device=None, stream=None, copy=None, readonly=None)
 --
 
 A typed, strided window on memory wherever it lives.
@@ -32,6 +32,7 @@ PyType_Slot slots[] = {
     {Py_tp_new, reinterpret_cast<void*>(view_new)},
     {Py_tp_dealloc, reinterpret_cast<void*>(view_dealloc)},
     {Py_tp_traverse, reinterpret_cast<void*>(view_traverse)},
+    {Py_tp_finalize, reinterpret_cast<void*>(view_finalize)},
     {Py_tp_clear, reinterpret_cast<void*>(view_clear)},
     {Py_tp_repr, reinterpret_cast<void*>(view_repr)},
     {Py_tp_hash, reinterpret_cast<void*>(view_hash)},

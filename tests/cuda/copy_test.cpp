@@ -5,6 +5,8 @@
 #include "devview/error.hpp"
 #include "devview/staging.hpp"
 #include "emulated.hpp"
+#include "src/host_runs.hpp"
+#include "src/packing.hpp"
 
 namespace devview::testing {
 namespace {
@@ -20,10 +22,22 @@ View permute(const View& view, std::initializer_list<int> axes) {
 /// Views of shape (4, 6, 5) with 4-byte items, dense and otherwise.
 const std::map<std::string, Make>& layouts() {
     static const std::map<std::string, Make> all{
-        {"dense", [](Device d, unsigned s) { return make_view({4, 6, 5}, d, s); }},
-        {"fortran", [](Device d, unsigned s) { return make_view({5, 6, 4}, d, s).transpose(); }},
-        {"rows", [](Device d, unsigned s) { return make_view({4, 6, 9}, d, s).slice(2, 2, 7); }},
-        {"planes", [](Device d, unsigned s) { return make_view({4, 8, 5}, d, s).slice(1, 1, 7); }},
+        {"dense",
+         [](Device d, unsigned s) {
+             return make_view({4, 6, 5}, d, s);
+         }},
+        {"fortran",
+         [](Device d, unsigned s) {
+             return make_view({5, 6, 4}, d, s).transpose();
+         }},
+        {"rows",
+         [](Device d, unsigned s) {
+             return make_view({4, 6, 9}, d, s).slice(2, 2, 7);
+         }},
+        {"planes",
+         [](Device d, unsigned s) {
+             return make_view({4, 8, 5}, d, s).slice(1, 1, 7);
+         }},
         {"steps",
          [](Device d, unsigned s) {
              return make_view({8, 12, 15}, d, s)
@@ -43,7 +57,9 @@ const std::map<std::string, Make>& layouts() {
                  .slice(2, {}, {}, -1);
          }},
         {"swapped",
-         [](Device d, unsigned s) { return permute(make_view({6, 4, 5}, d, s), {1, 0, 2}); }},
+         [](Device d, unsigned s) {
+             return permute(make_view({6, 4, 5}, d, s), {1, 0, 2});
+         }},
         {"odd",
          [](Device d, unsigned s) {
              // Strides that are no multiple of the itemsize, items that are not aligned.
@@ -75,9 +91,9 @@ protected:
         for (const auto& [to_name, make_dst] : layouts()) {
             const View dst = make_dst(to, 1);
             for (const auto& [from_name, make_src] : layouts()) {
-                expect_copied(dst, make_src(from, 2),
-                              to_string(to) + " " + to_name + " from " + to_string(from) + " " +
-                                  from_name);
+                expect_copied(
+                    dst, make_src(from, 2),
+                    to_string(to) + " " + to_name + " from " + to_string(from) + " " + from_name);
             }
             expect_copied(dst, broadcast(from, 2), to_name + " from broadcast");
         }
@@ -121,8 +137,8 @@ TEST_F(Copy, SuboffsetsOfTheHostAreFollowed) {
     void* pointers[] = {rows[0].data(), rows[1].data(), rows[2].data()};
     const std::int64_t shape[] = {3, 5}, strides[] = {sizeof(void*), 4}, suboffsets[] = {0, -1};
     const auto block = Allocation::adopt(pointers, sizeof(pointers), kCpu, nullptr);
-    const View view(block, pointers, Format("i"),
-                    Layout::strided(2, shape, strides, suboffsets, 4), false);
+    const View view(block, pointers, Format("i"), Layout::strided(2, shape, strides, suboffsets, 4),
+                    false);
     const View device = make_view({3, 5}, cuda_device(0), 9);
     copy(device, view);
     Bytes wanted = items(rows[0]);
@@ -327,6 +343,29 @@ TEST_F(Copy, PeerCopiesOrderTheStreamsOfBothDevices) {
     }
 }
 
+TEST_F(Copy, PeerCopiesFollowTheStreamTheyWereGiven) {
+    const Stream at_source = make_stream(1), at_target = make_stream(2);
+    const View b = layouts().at("steps")(cuda_device(1), 2);
+    const View c = layouts().at("steps")(cuda_device(2), 3);
+    const View other = make_view({8, 12, 15}, cuda_device(2), 4);
+    const auto nbytes = other.allocation()->nbytes();
+    set_delay(10000);
+    // Somebody writes the source on the target's stream, and tells nobody.
+    check(runtime().MemcpyPeerAsync(b.allocation()->data(), 1, other.data(), 2, nbytes,
+                                    handle_of(at_target)),
+          "peer copy of the test");
+    copy(c, b, at_target);
+    const Bytes wanted = items_in(pattern(nbytes, 4), b);
+    EXPECT_EQ(items(c), wanted);
+    fill(b, "abcd");
+    drain();
+    copy(c, b, at_source);
+    synchronize(at_source);  // and now the target must be complete, for whoever looks at it
+    const auto* const there =
+        static_cast<const unsigned char*>(emulation::peek(c.allocation()->data()));
+    EXPECT_EQ(items_in(Bytes(there, there + nbytes), c), items_in(block_bytes(*b.allocation()), b));
+}
+
 TEST_F(Copy, PeerAccessIsNotNeeded) {
     EmulatorOptions options;
     options.devices = 3;
@@ -335,6 +374,16 @@ TEST_F(Copy, PeerAccessIsNotNeeded) {
     emulate(options);
     expect_copied(layouts().at("steps")(cuda_device(0), 1), layouts().at("rows")(cuda_device(1), 2),
                   "no access");
+}
+
+TEST_F(Copy, WorkThatBrokeOffIsStillWaitedFor) {
+    const Stream side = make_stream(0);
+    View source = layouts().at("steps")(cuda_device(0), 1);
+    const View pinned = layouts().at("dense")(kPinned, 2);
+    set_delay(20000);
+    emulation::fail("cudaMemcpyAsync", 1, cudaErrorInvalidValue);
+    EXPECT_THROW(copy(pinned, source, side), DeviceError);
+    source.release();  // the pack kernel is still queued: a free on the idle home would be fatal
 }
 
 class Chunks : public Copy {};
@@ -367,9 +416,8 @@ TEST_F(Chunks, HostAndDeviceWorkAtTheSameTime) {
 
 TEST_F(Chunks, StridedOnBothSidesIsRightToTheByte) {
     set_pinned_limit(kMiB);
-    const View device = make_view({700, 501, 5}, cuda_device(0), 2)
-                            .slice(1, {}, {}, -1)
-                            .slice(2, 0, 5, 2);
+    const View device =
+        make_view({700, 501, 5}, cuda_device(0), 2).slice(1, {}, {}, -1).slice(2, 0, 5, 2);
     const View host = make_view({3, 701, 501}, kCpu, 3).slice(1, 1, {});
     const View turned = permute(host, {1, 2, 0});
     expect_copied(turned, device, "to the host");
@@ -387,6 +435,48 @@ TEST_F(Chunks, RowsLongerThanAChunkAreCut) {
     const View odd_host = make_view({3, 300003}, kCpu, 4).slice(1, 3, {});
     expect_copied(odd_host, device, "both pitched");
     expect_copied(device, odd_host, "both pitched, to the device");
+}
+
+TEST_F(Chunks, ChunkOfACopyThatBrokeOffIsNotReusedTooEarly) {
+    const View device = make_view({16 << 10}, cuda_device(0), 2);
+    const View host = make_view({16 << 10}, kCpu, 3);
+    const Stream stream = make_stream(0);
+    copy(device, host, stream);
+    set_delay(20000);
+    emulation::fail("cudaEventRecord", 1, cudaErrorInvalidValue);
+    EXPECT_THROW(copy(device, host, stream), DeviceError);
+    const PinnedBlock chunk = PinnedBlock::take(64 << 10);
+    ASSERT_EQ(count("cudaHostAlloc"), 1u) << "the test was to get the very chunk";
+    std::memset(chunk.data(), 0xee, chunk.nbytes());
+    EXPECT_EQ(items(device), items(host));
+}
+
+TEST_F(Chunks, RunsOfAnyBytesAreGatheredAndScattered) {
+    const View views[] = {layouts().at("steps")(kCpu, 1), layouts().at("negative")(kCpu, 2),
+                          layouts().at("swapped")(kCpu, 3), layouts().at("planes")(kCpu, 4),
+                          layouts().at("dense")(kCpu, 5)};
+    for (const View& view : views) {
+        const CopyPlan plan = plan_to_dense(view.layout(), 4);
+        const Bytes all = items(view);
+        for (std::size_t first = 0; first < all.size(); first += 13) {
+            for (std::size_t nbytes = 1; first + nbytes <= all.size(); nbytes += 29) {
+                const auto offset = static_cast<std::int64_t>(first);
+                const auto length = static_cast<std::int64_t>(nbytes);
+                Bytes run(nbytes);
+                gather_run(plan, run.data(), view.data(), offset, length);
+                const auto begin = all.begin() + offset;
+                ASSERT_EQ(run, Bytes(begin, begin + length)) << first << " " << nbytes;
+                for (unsigned char& byte : run)
+                    byte = static_cast<unsigned char>(~byte);
+                scatter_run(plan, view.data(), run.data(), offset, length);
+                Bytes wanted = all;
+                std::copy(run.begin(), run.end(), wanted.begin() + offset);
+                ASSERT_EQ(items(view), wanted) << first << " " << nbytes;
+                scatter_run(plan, view.data(), all.data(), 0,
+                            static_cast<std::int64_t>(all.size()));
+            }
+        }
+    }
 }
 
 TEST_F(Chunks, WithoutPinnedMemoryPageableChunksDo) {
@@ -420,7 +510,8 @@ class Fill : public Copy {
 protected:
     static void expect_filled(const View& dst, const Bytes& item) {
         Bytes all;
-        for (std::int64_t n = dst.size(); n > 0; --n) all.insert(all.end(), item.begin(), item.end());
+        for (std::int64_t n = dst.size(); n > 0; --n)
+            all.insert(all.end(), item.begin(), item.end());
         const Bytes wanted = with_items(block_bytes(*dst.allocation()), dst, all);
         fill(dst, item.data());
         EXPECT_EQ(block_bytes(*dst.allocation()), wanted)
@@ -479,8 +570,8 @@ protected:
     template <class Operation>
     void expect_strong(const std::string& what, const Operation& operation) {
 #define DEVVIEW_TEST_NAME(name, parameters) "cuda" #name,
-        static const char* const names[] = {DEVVIEW_CUDA_CALLS(DEVVIEW_TEST_NAME)
-                                            "cudaLaunchKernel"};
+        static const char* const names[] = {
+            DEVVIEW_CUDA_CALLS(DEVVIEW_TEST_NAME) "cudaLaunchKernel"};
 #undef DEVVIEW_TEST_NAME
         operation();  // a block keeps the event of its last use by a raw handle
         const Level before = Level::now();
@@ -504,9 +595,10 @@ private:
         for (int n = 1;; ++n) {
             const std::string where = what + ": " + name + " fails at " + std::to_string(n);
             emulation::clear_calls();
-            emulation::fail(name, n, std::string(name).find("Alloc") != std::string::npos
-                                         ? cudaErrorMemoryAllocation
-                                         : cudaErrorInvalidValue);
+            emulation::fail(name, n,
+                            std::string(name).find("Alloc") != std::string::npos
+                                ? cudaErrorMemoryAllocation
+                                : cudaErrorInvalidValue);
             try {
                 operation();
                 ++survived_;
@@ -535,7 +627,8 @@ TEST_F(Sweep, Allocation) {
             EXPECT_EQ(live_allocation_count(), 1u);
         });
     }
-    expect_strong("raw", [&] { allocate(10, cuda_device(1), Stream::raw(cuda_device(1), stream.handle())); });
+    expect_strong(
+        "raw", [&] { allocate(10, cuda_device(1), Stream::raw(cuda_device(1), stream.handle())); });
     EXPECT_GT(runs_, 10);
 }
 

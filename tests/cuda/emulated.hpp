@@ -78,7 +78,8 @@ void for_items(const View& view, const Each& each) {
     Shape index(static_cast<std::size_t>(view.ndim()), 0);
     for (std::int64_t n = view.size(); n > 0; --n) {
         std::int64_t offset = 0;
-        for (std::size_t k = 0; k < index.size(); ++k) offset += index[k] * view.strides()[k];
+        for (std::size_t k = 0; k < index.size(); ++k)
+            offset += index[k] * view.strides()[k];
         each(offset);
         for (std::size_t k = index.size(); k-- > 0;) {
             if (++index[k] < view.shape()[k]) break;
@@ -90,8 +91,8 @@ void for_items(const View& view, const Each& each) {
 /// The items that `block` (the bytes of the view's block) holds, in C order.
 inline Bytes items_in(const Bytes& block, const View& view) {
     Bytes items;
-    const auto base = static_cast<const char*>(view.data()) -
-                      static_cast<const char*>(view.allocation()->data());
+    const auto base =
+        static_cast<const char*>(view.data()) - static_cast<const char*>(view.allocation()->data());
     for_items(view, [&](std::int64_t offset) {
         const auto at = block.begin() + base + offset;
         items.insert(items.end(), at, at + view.itemsize());
@@ -103,8 +104,8 @@ inline Bytes items(const View& view) { return items_in(block_bytes(*view.allocat
 
 /// `block` as it should be once `items` were written to the view.
 inline Bytes with_items(Bytes block, const View& view, const Bytes& items) {
-    const auto base = static_cast<const char*>(view.data()) -
-                      static_cast<const char*>(view.allocation()->data());
+    const auto base =
+        static_cast<const char*>(view.data()) - static_cast<const char*>(view.allocation()->data());
     auto next = items.begin();
     for_items(view, [&](std::int64_t offset) {
         std::copy_n(next, view.itemsize(), block.begin() + base + offset);
@@ -125,7 +126,8 @@ inline View dense_view(std::shared_ptr<Allocation> block, const Shape& shape,
 inline View make_view(const Shape& shape, Device device, unsigned seed = 1,
                       const Format& format = Format("i"), const Stream& stream = {}) {
     std::size_t nbytes = static_cast<std::size_t>(format.itemsize());
-    for (const std::int64_t extent : shape) nbytes *= static_cast<std::size_t>(extent);
+    for (const std::int64_t extent : shape)
+        nbytes *= static_cast<std::size_t>(extent);
     View view = dense_view(allocate(nbytes, device, stream), shape, format);
     if (nbytes > 0) put_block(*view.allocation(), pattern(nbytes, seed));
     return view;
@@ -143,7 +145,9 @@ struct Level {
         drain();
         cuda::trim();
         drain();
-        Level level{cuda::emulation::objects(), {}, live_allocation_count(),
+        Level level{cuda::emulation::objects(),
+                    {},
+                    live_allocation_count(),
                     cuda::pinned_gauge().live_bytes};
         for (int id = 0; id < 4; ++id) {
             level.live_bytes.push_back(memory_gauge(cuda_device(id)).live_bytes);

@@ -1,8 +1,10 @@
 // Blocks of the emulator: protection, checks, limits, quarantine, and attributes of pointers.
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "cuda/emulator_fixture.hpp"
 
@@ -254,6 +256,28 @@ TEST_F(EmulatorMemory, PinnedMemoryFreedUnderAQueuedCopyIsNoticed) {
     emulation::clear_sticky();
     DV_OK(r->StreamDestroy(on));
     DV_OK(r->Free(block));
+}
+
+TEST_F(EmulatorMemory, HostPagesStayWhileAnOperationTouchesThem) {
+    constexpr std::size_t nbytes = 8 << 20;
+    const cudaStream_t on = stream();  // Of device 0: the frees below wait for device 1 only.
+    DV_OK(r->SetDevice(1));
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 10; ++i) {
+        auto* host = pinned(nbytes);
+        void* managed = nullptr;
+        DV_OK(r->MallocManaged(&managed, nbytes, cudaMemAttachGlobal));
+        DV_OK(r->MemcpyAsync(managed, host, nbytes, cudaMemcpyDefault, on));
+        std::this_thread::sleep_for(std::chrono::microseconds(200 * i));
+        DV_OK(i % 2 ? r->FreeHost(host) : r->Free(managed));
+        DV_OK(i % 2 ? r->Free(managed) : r->FreeHost(host));
+        // Freed in time or not: an error is right, a crash is not.
+        const cudaError_t status = r->StreamSynchronize(on);
+        EXPECT_TRUE(status == cudaSuccess || status == cudaErrorIllegalAddress);
+        emulation::clear_sticky();
+    }
+    testing::internal::GetCapturedStderr();
+    DV_OK(r->StreamDestroy(on));
 }
 
 TEST_F(EmulatorMemory, AttributesOfEveryKindOfPointer) {

@@ -67,7 +67,14 @@ TEST_F(EmulatorPool, ReservesGiveWayToOtherAllocations) {
     DV_OK(r->FreeAsync(pooled, nullptr));
     DV_OK(r->DeviceSynchronize());
     EXPECT_EQ(get(pool_, cudaMemPoolAttrReservedMemCurrent), std::uint64_t{1} << 20);
-    DV_OK(r->Free(device(1 << 20)));
+    // Nothing has to be waited for.
+    const cudaStream_t stuck = stream();
+    Gate gate;
+    DV_OK(r->LaunchHostFunc(stuck, Gate::wait, &gate));
+    auto* plain = device(1 << 20);
+    gate.open();
+    DV_OK(r->Free(plain));
+    DV_OK(r->StreamDestroy(stuck));
 }
 
 TEST_F(EmulatorPool, FreeingIsOrderedOnTheStream) {

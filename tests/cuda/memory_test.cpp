@@ -1,4 +1,5 @@
-// Tests of blocks of every kind: what they cost, when they go, and what happens when there are none.
+// Tests of blocks of every kind: what they cost, when they go, and what happens when there are
+// none.
 #include <cstdlib>
 #include <thread>
 
@@ -103,8 +104,9 @@ TEST_F(Memory, OutOfDeviceMemoryNamesRequestUseAndLimit) {
         allocate(1024 * kMiB, cuda_device(0));
         FAIL() << "no OutOfMemory";
     } catch (const OutOfMemory& error) {
-        EXPECT_STREQ(error.what(),
-                     "allocate: cuda:0: 1073741824 bytes requested, 52428800 used, limit 268435456");
+        EXPECT_STREQ(
+            error.what(),
+            "allocate: cuda:0: 1073741824 bytes requested, 52428800 used, limit 268435456");
         EXPECT_EQ(error.requested(), 1024 * kMiB);
         EXPECT_EQ(error.used(), 50 * kMiB);
         EXPECT_EQ(error.limit(), kMemory);
@@ -242,6 +244,33 @@ TEST_F(Memory, ManagedWithoutConcurrentAccessSynchronisesTheDevice) {
     EXPECT_EQ(count("cudaDeviceSynchronize"), 3u);
 }
 
+/// The driver goes while blocks, streams and events live; returns the calls made afterwards.
+std::size_t calls_after_the_driver_went() {
+    EmulatorOptions options;
+    emulate(options);
+    Stream stream = make_stream(0), other = make_stream(0);
+    auto block = allocate(100, cuda_device(0), stream);
+    auto second = allocate(100, cuda_device(0), stream);
+    auto pinned = allocate(100, kPinned);
+    block->uses()->record(other);
+    Event event = Event::record(stream);
+    emulation::fail("cudaFreeAsync", 1, cudaErrorCudartUnloading);
+    second.reset();
+    emulation::clear_calls();
+    block.reset();
+    pinned.reset();
+    event = Event{};
+    stream = other = Stream{};
+    trim();
+    return emulation::calls().size() + release_errors();
+}
+
+TEST(DriverGone, ReleasesAreAbandonedInSilence) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(std::_Exit(static_cast<int>(calls_after_the_driver_went())),
+                ::testing::ExitedWithCode(0), "^$");
+}
+
 class Pinned : public Emulated {};
 
 TEST_F(Pinned, BlocksAreReusedByExactSize) {
@@ -323,9 +352,9 @@ TEST_F(Pinned, BusyBlockIsNotHandedOutWhileThereIsRoom) {
     set_delay(20000);
     PinnedBlock busy = PinnedBlock::take(1000);
     void* const data = busy.data();
-    check(runtime().MemcpyAsync(data, device.data(), 1000, cudaMemcpyDeviceToHost,
-                                handle_of(stream)),
-          "memcpy");
+    check(
+        runtime().MemcpyAsync(data, device.data(), 1000, cudaMemcpyDeviceToHost, handle_of(stream)),
+        "memcpy");
     busy.busy_until(Event::record(stream));
     busy = PinnedBlock{};
     emulation::clear_calls();
@@ -396,7 +425,8 @@ TEST_F(Pinned, ManyThreadsStayUnderTheLimit) {
             }
         });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     EXPECT_EQ(pinned_gauge().live_bytes, 0u);
     EXPECT_LE(pinned_gauge().peak_bytes, 10000u);
     EXPECT_EQ(emulation::objects().pinned_bytes, pinned_gauge().cached_bytes);

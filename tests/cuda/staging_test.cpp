@@ -21,15 +21,17 @@ View dense(Device device = cuda_device(0), unsigned seed = 1) {
     return make_view({6, 40}, device, seed);
 }
 View rows() { return make_view({6, 50}, cuda_device(0), 2).slice(1, 3, 43); }
-View steps() { return make_view({12, 80}, cuda_device(0), 3).slice(0, {}, {}, 2).slice(1, {}, {}, -2); }
+View steps() {
+    return make_view({12, 80}, cuda_device(0), 3).slice(0, {}, {}, 2).slice(1, {}, {}, -2);
+}
 
 TEST_F(Stagings, ReadOnlyStagingTakesTheFewestCalls) {
     struct Case {
         View view;
         std::size_t memcpys, pitched, kernels, temps;
     };
-    for (const Case& c : {Case{dense(), 1, 0, 0, 0}, Case{rows(), 0, 1, 0, 0},
-                          Case{steps(), 1, 0, 1, 1}}) {
+    for (const Case& c :
+         {Case{dense(), 1, 0, 0, 0}, Case{rows(), 0, 1, 0, 0}, Case{steps(), 1, 0, 1, 1}}) {
         { Staging(c.view, false).wait(); }
         drain();
         emulation::clear_calls();
@@ -99,8 +101,7 @@ TEST_F(Stagings, SnapshotSeesWorkOnOtherStreams) {
 
 TEST_F(Stagings, WritableStagingIsWrittenBack) {
     for (const View& view : {dense(), rows(), steps()}) {
-        const Bytes wanted =
-            with_items(block_bytes(*view.allocation()), view, pattern(960, 33));
+        const Bytes wanted = with_items(block_bytes(*view.allocation()), view, pattern(960, 33));
         set_delay(2000);
         {
             Staging staging(view, true);
@@ -277,7 +278,8 @@ TEST_F(Stagings, WhatDoesNotFitUnderTheLimitIsPageable) {
 TEST_F(Stagings, RefusedPinnedMemoryMakesItPageable) {
     const View view = dense();
     trim();
-    for (int n = 1; n <= 8; ++n) emulation::fail("cudaHostAlloc", n, cudaErrorMemoryAllocation);
+    for (int n = 1; n <= 8; ++n)
+        emulation::fail("cudaHostAlloc", n, cudaErrorMemoryAllocation);
     Staging staging(view, false);
     EXPECT_FALSE(staging.pinned());
     EXPECT_EQ(bytes_of(staging), pattern(960, 1));
@@ -326,7 +328,9 @@ TEST_F(Stagings, FailedDeviceIsToldByWaitAndNothingIsLost) {
     {
         const View view = steps();
         emulation::fail("kernel", 1, cudaErrorIllegalAddress);
+        set_delay(20000);
         Staging staging(view, false);
+        set_delay(0);
         EXPECT_THROW(staging.wait(), DeviceError);
         EXPECT_THROW(Staging(view, false).wait(), DeviceError);
     }

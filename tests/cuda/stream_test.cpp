@@ -138,7 +138,8 @@ TEST_F(Streams, EventsAreReused) {
     const Stream stream = make_stream(0);
     Event::record(stream).wait();
     const std::size_t created = count("cudaEventCreateWithFlags");
-    for (int k = 0; k < 20; ++k) Event::record(stream).wait();
+    for (int k = 0; k < 20; ++k)
+        Event::record(stream).wait();
     EXPECT_EQ(count("cudaEventCreateWithFlags"), created);
     EXPECT_EQ(count("cudaEventDestroy"), 0u);
 }
@@ -197,7 +198,8 @@ TEST_F(Uses, HomeNeedsNoEventAndNoWait) {
 TEST_F(Uses, HeldStreamsAreRememberedOnceAndRecordedAtTheRelease) {
     View view = make_view({256}, cuda_device(0), 1, Format("B"), home_);
     emulation::clear_calls();
-    for (int k = 0; k < 5; ++k) view.allocation()->uses()->record(other_);
+    for (int k = 0; k < 5; ++k)
+        view.allocation()->uses()->record(other_);
     EXPECT_EQ(count("cudaEventRecord"), 0u);
     view.release();
     EXPECT_EQ(count("cudaEventRecord"), 1u);
@@ -235,7 +237,8 @@ TEST_F(Uses, RecycledHandleDoesNotHideTheOlderUse) {
     Stream first = make_stream(0);
     void* const handle = first.handle();
     set_delay(20000);
-    for (int byte = 4; byte < 8; ++byte) write_silently(view, byte, first);
+    for (int byte = 4; byte < 8; ++byte)
+        write_silently(view, byte, first);
     view.allocation()->uses()->record(Stream::raw(cuda_device(0), handle));
     first = Stream{};
     Stream second = make_stream(0);
@@ -306,7 +309,8 @@ TEST_F(Uses, ManyThreadsRecordAndOrder) {
             }
         });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     view.allocation()->uses()->wait();
 }
 

@@ -291,6 +291,7 @@ BAD = {
     "npy version": (b"\x93NUMPY\x09\x00", "version 9"),
     "npy only magic": (b"\x93NUMPY", "version"),
     "npy no literal": (npy("__import__('os').getpid()"), "no Python literal"),
+    "npy odd escape": (npy("'\\d'"), "no dict"),
     "npy nested": (npy("(" * 5000), "no Python literal"),
     "npy no dict": (npy("[1]"), "no dict"),
     "npy extra key": (

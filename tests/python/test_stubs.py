@@ -161,9 +161,10 @@ def test_constructors_are_those_of_the_stub(name):
     assert parameters_of_node(node) == runtime
 
 
-def test_allocation_constructor_is_that_of_the_stub():
-    node = stub_nodes(CLASSES["Allocation"].body)["__new__"]
-    assert parameters_of_node(node) == parameters_at_runtime(_devview.Allocation)
+@pytest.mark.parametrize("name", ["Allocation", "View"])
+def test_native_constructors_are_those_of_the_stub(name):
+    node = stub_nodes(CLASSES[name].body)["__new__"]
+    assert parameters_of_node(node) == parameters_at_runtime(getattr(_devview, name))
 
 
 @pytest.mark.parametrize("name", sorted(UNTOLD))

@@ -94,7 +94,7 @@ public:
     View insert_axis(int axis) const;
     View remove_axis(int axis) const;
     /// The same memory read as `format`: itemsizes are equal, or the last axis is dense and fits.
-    /// @throws LayoutError  it does not fit.
+    /// @throws LayoutError  it does not fit; FormatError  Python objects as other items.
     View cast(const Format& format) const;
     View cast(const Format& format, int ndim, const std::int64_t* shape) const;
     /// The member `name` of every record. @throws FormatError  no such member.
@@ -105,6 +105,7 @@ public:
 private:
     View with_layout(Layout layout, std::int64_t shift) const;
     void require_live(const char* function) const;
+    void require_same_objects(const Format& format) const;
 
     std::shared_ptr<Allocation> allocation_{};
     void* data_ = nullptr;

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import devview as dv
+from devview import _devview
 from devview.demo import job
 from devview.demo.report import Report
 from devview.demo.source import FileError, Source, generated, load
@@ -41,7 +42,7 @@ def main(file: str | None, output: str | None) -> int:
     return 0
 
 
-def _folder(output: str | None):
+def _folder(output: str | None) -> AbstractContextManager[str | Path]:
     """Return a context manager that gives the folder to write to."""
     if output is None:
         return tempfile.TemporaryDirectory(prefix="devview-demo-")
@@ -59,7 +60,7 @@ def _introduce(file: str | None, output: str | None, source: Source) -> None:
     if device.emulated:
         print(f"device  {device}: no GPU is used; CUDA is emulated in this process")
     else:
-        print(f"device  {device}: {dv._devview.runtime_info()['devices'][device.id]}")
+        print(f"device  {device}: {_devview.runtime_info()['devices'][device.id]}")
     what = "picture" if source.picture else "array"
     print(f"input   {file or 'the default'}: {source.title}; {what} of shape {source.shape}")
     print(f"output  {output or GONE}")

@@ -14,6 +14,8 @@ from devview.demo.report import Report, alive_text, size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from typing_extensions import Buffer
+
     from devview.demo.source import Source
 
 FRAME = 2
@@ -246,7 +248,7 @@ def check(true: bool, otherwise: str) -> None:
         raise CheckError(otherwise)
 
 
-def sha256(buffer) -> str:
+def sha256(buffer: Buffer) -> str:
     """Return the hash of any buffer, device views included."""
     return hashlib.sha256(buffer).hexdigest()
 

@@ -6,7 +6,9 @@ import ast
 import math
 import re
 import struct
+import warnings
 from reprlib import repr as brief
+from typing import Any
 
 from devview.demo.source import FileError, Source
 
@@ -51,7 +53,7 @@ def write_header(descr: object, shape: tuple[int, ...]) -> bytes:
     return MAGIC + bytes((version, 0)) + prefix.pack(len(encoded)) + encoded
 
 
-def _header(data: bytearray) -> tuple[dict, int]:
+def _header(data: bytearray) -> tuple[dict[str, Any], int]:
     version = data[6] if len(data) > 6 else 0
     if version not in (1, 2, 3):
         raise FileError(f"npy: version {version}, 1 to 3 exist")
@@ -66,13 +68,15 @@ def _header(data: bytearray) -> tuple[dict, int]:
         raise FileError("npy: truncated header")
     try:
         text = data[start : start + length].decode("utf-8" if version == 3 else "latin-1")
-        header = ast.literal_eval(text.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the parser's, about odd escapes
+            header = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise FileError("npy: the header is no Python literal") from error
     return _checked(header), start + length
 
 
-def _checked(header: object) -> dict:
+def _checked(header: object) -> dict[str, Any]:
     if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
         raise FileError("npy: the header is no dict of descr, fortran_order and shape")
     shape = header["shape"]

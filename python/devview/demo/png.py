@@ -12,6 +12,8 @@ from devview.demo.source import FileError, Source, UnsupportedError, picture
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from typing_extensions import Buffer
+
 MAGIC = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 1 << 30
 
@@ -40,7 +42,7 @@ def read(data: bytearray) -> Source:
     return picture("PNG", _unfilter(lines, height, line, channels), width, height, channels)
 
 
-def write(lines, width: int, height: int, channels: int) -> Iterator[bytes]:
+def write(lines: Buffer, width: int, height: int, channels: int) -> Iterator[bytes]:
     """Yield a file's parts.
 
     ``lines`` is a buffer of ``height`` lines, each a filter byte 0 and ``width * channels`` bytes.

@@ -37,9 +37,9 @@ def load(path: Path) -> Source:
 
     data = _read(path)
     try:
-        for module in (npy, png, pnm):
-            if data.startswith(module.MAGIC):
-                return module.read(data)
+        for magic, read in ((npy.MAGIC, npy.read), (png.MAGIC, png.read), (pnm.MAGIC, pnm.read)):
+            if data.startswith(magic):
+                return read(data)
         raise UnsupportedError("neither a picture nor a .npy file that is known here")
     except UnsupportedError as reason:
         return _read_with_pillow(path, reason)

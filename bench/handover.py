@@ -1,0 +1,223 @@
+"""Hand-over and view operations of devview beside memoryview and NumPy, in one process and one run.
+
+    python bench/handover.py [--rounds N] [--only TEXT] [--json FILE]
+
+Both sides of a comparison are timed in turn, round by round, so that a slow moment of the machine
+hits both; the ratio is the median of the rounds' ratios. Below 1 devview is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from timeit import Timer
+from typing import NamedTuple
+
+import numpy as np
+
+import devview as dv
+
+# Shorter than a slice of the scheduler: most loops run undisturbed, and a pair in one condition.
+LOOP_SECONDS = 0.0003
+ROUNDS = 301
+IMPORT_ROUNDS = 21
+
+
+class Case(NamedTuple):
+    """One operation: a statement of devview, and a peer's that does the same."""
+
+    what: str
+    ours: str
+    peer: str
+
+
+class Result(NamedTuple):
+    """Seconds a call (medians), and the rounds' ratios: median and 10th to 90th percentile."""
+
+    what: str
+    peer: str
+    ours_seconds: float
+    peer_seconds: float
+    ratio: float
+    low: float
+    high: float
+
+
+CASES = (
+    Case("import an array", "view(a)", "memoryview(a)"),
+    Case("import bytes", "view(b)", "memoryview(b)"),
+    Case("import and release", "with view(a): pass", "with memoryview(a): pass"),
+    Case("export", "memoryview(v)", "memoryview(b)"),
+    Case("export", "memoryview(v)", "memoryview(a)"),
+    Case("slice two axes", "v2[1:, ::2]", "a[1:, ::2]"),
+    Case("slice one axis", "v[1:100]", "m[1:100]"),
+    Case("read an item", "v[3]", "m[3]"),
+    Case("read a double", "vd[3]", "md[3]"),
+    Case("write an item", "v[3] = 7", "m[3] = 7"),
+    Case("read at two indices", "v2[3, 4]", "m2[3, 4]"),
+    Case("shape", "v2.shape", "a.shape"),
+    Case("shape", "v2.shape", "m2.shape"),
+    Case("transpose", "v2.T", "a.T"),
+    Case("cast", "vd.cast('B')", "md.cast('B')"),
+    Case("copy 8 x 8 transposed", "copyto(w8, v8)", "np.copyto(b8, a8)"),
+    Case("tobytes, 1 MiB transposed", "vt.tobytes()", "mt.tobytes()"),
+    Case("tobytes, 1 MiB transposed", "vt.tobytes()", "at.tobytes()"),
+)
+
+
+def names() -> dict[str, object]:
+    """Return what the statements of CASES speak of."""
+    a = np.arange(100 * 100, dtype="f8").reshape(100, 100)
+    b = bytearray(range(200))
+    d = np.arange(1000, dtype="f8")
+    square = np.arange(8 * 8, dtype="f8").reshape(8, 8)
+    target = np.empty((8, 8))
+    big = np.arange(512 * 512, dtype="f4").reshape(512, 512).T
+    return {
+        "np": np,
+        "view": dv.view,
+        "copyto": dv.copyto,
+        "a": a,
+        "b": b,
+        "v": dv.view(b),
+        "m": memoryview(b),
+        "v2": dv.view(a),
+        "m2": memoryview(a),
+        "vd": dv.view(d),
+        "md": memoryview(d),
+        "v8": dv.view(square.T),
+        "w8": dv.view(target),
+        "a8": square.T,
+        "b8": target.copy(),
+        "vt": dv.view(big),
+        "mt": memoryview(big),
+        "at": big,
+    }
+
+
+def loop_length(timer: Timer) -> int:
+    """Return how many calls take about LOOP_SECONDS."""
+    number = 1
+    while (seconds := timer.timeit(number)) < LOOP_SECONDS / 4:
+        number *= 4
+    return max(1, round(number * LOOP_SECONDS / seconds))
+
+
+def compare(what: str, peer: str, ours_once, peer_once, rounds: int) -> Result:
+    """Time both sides in turn; each function returns seconds a call."""
+    pairs = []
+    for i in range(rounds + 1):
+        order = (ours_once, peer_once) if i % 2 else (peer_once, ours_once)
+        first, second = (once() for once in order)
+        pairs.append((first, second) if i % 2 else (second, first))
+    pairs = pairs[1:]  # the first round warms up
+    ratios = sorted(ours / theirs for ours, theirs in pairs)
+    tenth = len(ratios) // 10
+    ours_seconds, peer_seconds = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return Result(
+        what,
+        peer,
+        ours_seconds,
+        peer_seconds,
+        statistics.median(ratios),
+        ratios[tenth],
+        ratios[-1 - tenth],
+    )
+
+
+def run_case(case: Case, scope: dict[str, object], rounds: int) -> Result:
+    """Compare two statements; the loop around them is timeit's on both sides."""
+
+    def once(statement: str):
+        timer = Timer(statement, globals=scope)
+        number = loop_length(timer)
+        return lambda: timer.timeit(number) / number
+
+    return compare(f"{case.what}: {case.ours}", case.peer, once(case.ours), once(case.peer), rounds)
+
+
+def run_import(rounds: int) -> Result:
+    """Compare a whole interpreter that imports devview with a bare one."""
+
+    def once(code: str):
+        def start() -> float:
+            before = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            return time.perf_counter() - before
+
+        return start
+
+    return compare(
+        "start Python, import devview", "bare Python", once("import devview"), once("pass"), rounds
+    )
+
+
+def show_time(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, factor in (("ns", 1e9), ("us", 1e6), ("ms", 1e3)):
+        if seconds * factor < 10_000:
+            return f"{seconds * factor:.0f} {unit}"
+    return f"{seconds:.2f} s"
+
+
+def show(result: Result) -> None:
+    """Print one row of the table."""
+    print(
+        f"{result.what:<42} {show_time(result.ours_seconds):>8}  {result.peer:<24} "
+        f"{show_time(result.peer_seconds):>8} {result.ratio:>6.2f}  "
+        f"{result.low:.2f} to {result.high:.2f}",
+        flush=True,
+    )
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    return {
+        "devview": dv.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+    }
+
+
+def main() -> None:
+    """Run the comparisons and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose text holds TEXT")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+
+    about = machine()
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print(f"{'operation':<42} {'devview':>8}  {'peer':<24} {'':>8} {'ratio':>6}  10 % to 90 %")
+    scope = names()
+    results = []
+    for case in CASES:
+        if options.only in " ".join(case):
+            results.append(run_case(case, scope, options.rounds))
+            show(results[-1])
+    if options.only in "import devview":
+        results.append(run_import(min(options.rounds, IMPORT_ROUNDS)))
+        show(results[-1])
+        extra = results[-1].ours_seconds - results[-1].peer_seconds
+        print(f"importing devview takes {extra * 1e3:.1f} ms over a bare interpreter")
+    if options.json:
+        content = {"about": about, "results": [result._asdict() for result in results]}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
