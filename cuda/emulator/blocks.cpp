@@ -17,19 +17,35 @@ Block* Blocks::find_begin(std::uintptr_t address) noexcept {
     return found == live_.end() ? nullptr : &found->second;
 }
 
+Block& Blocks::add(Block block) {
+    auto stale = freed_.lower_bound(block.begin);
+    if (stale != freed_.begin() && std::prev(stale)->second.end() > block.begin) --stale;
+    while (stale != freed_.end() && stale->first < block.end())
+        stale = freed_.erase(stale);
+    return live_[block.begin] = std::move(block);
+}
+
 void Blocks::remove(std::uintptr_t begin) {
     const auto found = live_.find(begin);
-    freed_.push_back(std::move(found->second));
-    freed_.back().pool.reset();
+    Block& block = freed_[begin] = std::move(found->second);
+    block.pool.reset();
     live_.erase(found);
-    if (freed_.size() > kRemembered) freed_.pop_front();
+    freed_order_.push_back(begin);
+    if (freed_order_.size() <= kRemembered) return;
+    freed_.erase(freed_order_.front());
+    freed_order_.pop_front();
+}
+
+void Blocks::forget_freed() {
+    freed_.clear();
+    freed_order_.clear();
 }
 
 std::optional<Block> Blocks::find_freed(std::uintptr_t address) const {
-    for (auto block = freed_.rbegin(); block != freed_.rend(); ++block) {
-        if (address >= block->begin && address < block->end()) return *block;
-    }
-    return std::nullopt;
+    const auto next = freed_.upper_bound(address);
+    if (next == freed_.begin()) return std::nullopt;
+    const Block& block = std::prev(next)->second;
+    return address < block.end() ? std::optional<Block>(block) : std::nullopt;
 }
 
 void* HostPages::allocate(std::size_t nbytes, bool accessible) noexcept {

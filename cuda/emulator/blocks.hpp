@@ -36,8 +36,10 @@ public:
     Block* find(std::uintptr_t address) noexcept;
     /// The block that begins at `address`.
     Block* find_begin(std::uintptr_t address) noexcept;
-    Block& add(Block block) { return live_[block.begin] = std::move(block); }
+    Block& add(Block block);
     void remove(std::uintptr_t begin);
+    /// Freed blocks are no longer known, since their addresses may be anything now.
+    void forget_freed();
 
     /// A freed block that `address` lay in, of the latest 65536, for messages.
     std::optional<Block> find_freed(std::uintptr_t address) const;
@@ -47,7 +49,8 @@ private:
     static constexpr std::size_t kRemembered = 65536;
 
     std::map<std::uintptr_t, Block> live_{};
-    std::deque<Block> freed_{};
+    std::map<std::uintptr_t, Block> freed_{};  ///< none overlaps a living one
+    std::deque<std::uintptr_t> freed_order_{};
 };
 
 /// Pages of pinned and managed blocks; freed ones stay unreadable for a while.

@@ -153,6 +153,7 @@ void Machine::restart(const EmulatorOptions& fresh) {
     if (options.addresses != old_addresses) {
         for (auto& arena : arenas)
             arena.reset();
+        blocks.forget_freed();
     }
     devices.clear();
     pools.clear();

@@ -99,9 +99,8 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
         }
         const Layout layout = Layout::contiguous(static_cast<int>(shape.size()), shape.data(),
                                                  format.itemsize());
-        return new_view(view_of(allocation->data(), format, layout, allocation->device(),
-                                allocation),
-                        allocation_object(object));
+        return new_view(
+            view_of(allocation->data(), format, layout, allocation->device(), allocation));
     });
 }
 

@@ -19,6 +19,9 @@ Device read_device(PyObject* value, Device fallback = {});
 /// __cuda_stream__. Raw handles belong to `device`.
 Stream read_stream(PyObject* value, Device device);
 
+/// The native scalar of a letter, ready to be copied; null for other letters.
+const Format* native_format(char letter) noexcept;
+
 /// A format string.
 Format read_format(PyObject* value);
 

@@ -1,10 +1,8 @@
 // Import by the buffer protocol and __array_interface__, and views of plain pointers.
 #include "import.hpp"
 
-#include <array>
 #include <cstring>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "arguments.hpp"
@@ -42,23 +40,11 @@ const std::int64_t* wide(const Py_ssize_t* values) noexcept {
     return reinterpret_cast<const std::int64_t*>(values);
 }
 
-/// Formats of one letter, which most buffers have, ready to be copied.
-const Format& native_format(char letter) {
-    static const auto* const table = [] {
-        auto* const formats = new std::array<Format, 128>;
-        for (const char code : std::string_view("?bBcehHiIlLqQnNfdg")) {
-            (*formats)[static_cast<std::size_t>(code)] = Format::scalar(code);
-        }
-        return formats;
-    }();
-    return (*table)[static_cast<unsigned char>(letter) & 127u];
-}
-
 Format buffer_format(const Py_buffer& buffer) {
     const char* const text = buffer.format != nullptr ? buffer.format : "B";
     if (text[0] != '\0' && text[1] == '\0') {
-        const Format& format = native_format(text[0]);
-        if (format.code() == text[0] && format.itemsize() == buffer.itemsize) return format;
+        const Format* const format = native_format(text[0]);
+        if (format != nullptr && format->itemsize() == buffer.itemsize) return *format;
     }
     return Format::with_itemsize(text, buffer.itemsize);
 }
@@ -127,23 +113,6 @@ View view_of_buffer(BufferRequest& request) {
     return View(std::move(allocation), data, std::move(format), std::move(layout), readonly);
 }
 
-/// An import in progress: the view, and the object that shows its owner to the collector.
-struct Imported {
-    View view;
-    AllocationObject* allocation;  ///< new reference, null where no Python object owns the memory
-};
-
-Imported with_owner(View&& view) {
-    AllocationObject* const owner = object_of(view.allocation());
-    return {std::move(view), owner};
-}
-
-PyObject* finish(Imported&& imported) {
-    PyObject* const object = new_view(std::move(imported.view), imported.allocation);
-    Py_XDECREF(imported.allocation);
-    return object;
-}
-
 bool is_refusal() {
     return PyErr_ExceptionMatches(PyExc_BufferError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
            PyErr_ExceptionMatches(PyExc_TypeError);
@@ -161,13 +130,13 @@ std::string pending_message() {
     throw py::error_already_set();
 }
 
-Imported import_any(PyObject* object) {
+View import_any(PyObject* object) {
     std::string tried;
     if (PyObject_CheckBuffer(object)) {
         BufferRequest request;
         if (request.get(object)) {
             try {
-                return with_owner(view_of_buffer(request));
+                return view_of_buffer(request);
             } catch (const Error& error) {
                 tried += std::string("buffer protocol: ") + error.what();
             }
@@ -179,7 +148,7 @@ Imported import_any(PyObject* object) {
         tried += "buffer protocol: not offered";
     }
     std::string why;
-    if (auto view = import_array_interface(object, why)) return with_owner(std::move(*view));
+    if (auto view = import_array_interface(object, why)) return std::move(*view);
     import_refused(object, tried + "; __array_interface__: " + why);
 }
 
@@ -235,24 +204,13 @@ ViewOptions read_options(PyObject* const* values, PyObject* names) {
     return options;
 }
 
-Imported import_with(PyObject* object, const ViewOptions& options) {
-    Imported imported{};
-    if (is_view(object)) {
-        imported = {live_view(object), view_object(object)->allocation};
-        Py_XINCREF(imported.allocation);
-    } else {
-        imported = import_any(object);
-    }
-    const auto held = py::reinterpret_steal<py::object>(
-        reinterpret_cast<PyObject*>(imported.allocation));
-    View view = narrowed(placed(std::move(imported.view), options.device, options.stream,
-                                options.copy),
+PyObject* import_with(PyObject* object, const ViewOptions& options) {
+    View source = is_view(object) ? live_view(object) : import_any(object);
+    const auto held = source.allocation();
+    View view = narrowed(placed(std::move(source), options.device, options.stream, options.copy),
                          options.readonly);
-    // A copy has an allocation of its own, and no Python owner.
-    const bool same = imported.allocation != nullptr &&
-                      view.allocation() == imported.allocation->allocation;
-    AllocationObject* const owner = same ? allocation_object(held.inc_ref().ptr()) : nullptr;
-    return {std::move(view), owner};
+    return is_view(object) && view.allocation() == held ? new_sub_view(object, std::move(view))
+                                                        : new_view(std::move(view));
 }
 
 }  // namespace
@@ -265,8 +223,8 @@ PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObj
                          count);
             return nullptr;
         }
-        if (names == nullptr && !is_view(args[0])) return finish(import_any(args[0]));
-        return finish(import_with(args[0], read_options(args + 1, names)));
+        if (names == nullptr && !is_view(args[0])) return new_view(import_any(args[0]));
+        return import_with(args[0], read_options(args + 1, names));
     });
 }
 
@@ -287,10 +245,7 @@ PyObject* view_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
-    Imported imported = import_any(object);
-    const auto held = py::reinterpret_steal<py::object>(
-        reinterpret_cast<PyObject*>(imported.allocation));
-    return std::move(imported.view);
+    return import_any(object);
 }
 
 void require_copyable(const View& dst, const View& src, const char* function) {
@@ -347,7 +302,7 @@ py::object from_buffer(const py::object& object, const py::object& format, const
     } else if (!strides.is_none()) {
         throw LayoutError("from_buffer: strides given without a shape");
     }
-    return py::reinterpret_steal<py::object>(finish(with_owner(std::move(view))));
+    return py::reinterpret_steal<py::object>(new_view(std::move(view)));
 }
 
 py::object from_pointer(const py::object& pointer, const py::object& shape,
@@ -401,7 +356,7 @@ py::object from_pointer(const py::object& pointer, const py::object& shape,
                                    owner.is_none() ? nullptr : owner.ptr(),
                                    release.is_none() ? nullptr : release.ptr(), on);
     return py::reinterpret_steal<py::object>(
-        finish(with_owner(View(std::move(allocation), data, items, layout, readonly))));
+        new_view(View(std::move(allocation), data, items, layout, readonly)));
 }
 
 constexpr const char* kViewDoc = R"(view(obj, /, *, device=None, stream=None, copy=None, readonly=None)

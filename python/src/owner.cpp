@@ -142,6 +142,11 @@ PyObject* owner_of(const Allocation& allocation) noexcept {
     return nullptr;
 }
 
+bool has_python_owner(const Allocation& allocation) noexcept {
+    return allocation.release_function() == release_buffer ||
+           allocation.release_function() == release_object;
+}
+
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
     if (allocation.freed()) return 0;
     if (allocation.release_function() == release_buffer) {

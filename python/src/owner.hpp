@@ -19,6 +19,9 @@ std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device 
 /// The Python object that owns the memory, borrowed; null if none does.
 PyObject* owner_of(const Allocation& allocation) noexcept;
 
+/// True if Python objects are held, which the collector must see.
+bool has_python_owner(const Allocation& allocation) noexcept;
+
 /// Shows the Python objects that the allocation holds to the collector.
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg);
 

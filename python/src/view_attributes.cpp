@@ -48,9 +48,6 @@ PyObject* f_contiguous(const View& view) { return PyBool_FromLong(view.contiguou
 PyObject* contiguous(const View& view) {
     return PyBool_FromLong(view.contiguous(Order::C) || view.contiguous(Order::F));
 }
-PyObject* allocation(const View& view) {
-    return reinterpret_cast<PyObject*>(object_of(view.allocation()));
-}
 PyObject* obj(const View& view) {
     PyObject* const owner = owner_of(*view.allocation());
     PyObject* const result = owner ? owner : Py_None;
@@ -60,12 +57,21 @@ PyObject* obj(const View& view) {
 
 PyObject* transposed(PyObject* object, void*) {
     return guarded<PyObject*>(nullptr, [&] {
-        return new_view(live_view(object).transpose(), view_object(object)->allocation);
+        return new_sub_view(object, live_view(object).transpose());
     });
 }
 
 PyObject* exports(PyObject* object, void*) {
     return PyLong_FromSsize_t(view_object(object)->exports);
+}
+
+PyObject* allocation(PyObject* object, void*) {
+    return guarded<PyObject*>(nullptr, [&] {
+        live_view(object);
+        auto* const held = reinterpret_cast<PyObject*>(allocation_of(object));
+        Py_INCREF(held);
+        return held;
+    });
 }
 
 PyObject* released(PyObject* object, void*) {
@@ -105,7 +111,7 @@ PyGetSetDef view_attributes[] = {
     {"f_contiguous", attribute<f_contiguous>, nullptr, "Items lie densely, first axis fastest.",
      nullptr},
     {"contiguous", attribute<contiguous>, nullptr, "C- or Fortran-contiguous.", nullptr},
-    {"allocation", attribute<allocation>, nullptr,
+    {"allocation", allocation, nullptr,
      "The dv.Allocation that all views of this memory share.", nullptr},
     {"obj", attribute<obj>, nullptr,
      "The object that owns the memory; None if devview does.", nullptr},

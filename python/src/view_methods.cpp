@@ -1,4 +1,5 @@
 // Methods of a View: what memoryview has, what moves data, and what only changes the layout.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace devview::python {
 namespace {
 
 PyObject* wrap(PyObject* self, View view) {
-    return new_view(std::move(view), view_object(self)->allocation);
+    return new_sub_view(self, std::move(view));
 }
 
 /// The call's arguments by name, as pybind11 objects: methods off the hot path.
@@ -28,23 +29,26 @@ public:
     Arguments(PyObject* const* values, Py_ssize_t count, PyObject* names, const char* function,
               std::initializer_list<const char*> positional,
               std::initializer_list<const char*> keyword_only = {})
-        : names_(positional), function_(function) {
-        const auto positions = static_cast<Py_ssize_t>(names_.size());
-        names_.insert(names_.end(), keyword_only);
-        values_.assign(names_.size(), nullptr);
+        : size_(positional.size() + keyword_only.size()), function_(function) {
+        std::copy(positional.begin(), positional.end(), names_);
+        std::copy(keyword_only.begin(), keyword_only.end(), names_ + positional.size());
+        const auto positions = static_cast<Py_ssize_t>(positional.size());
         if (count > positions) fail("takes at most " + std::to_string(positions) + " arguments");
-        for (Py_ssize_t i = 0; i < count; ++i) values_[static_cast<std::size_t>(i)] = values[i];
+        for (Py_ssize_t i = 0; i < count; ++i) values_[i] = values[i];
         for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
             slot(PyTuple_GET_ITEM(names, i)) = values[count + i];
         }
     }
-    PyObject* operator[](std::size_t index) const noexcept { return values_[index]; }
+    /// Null if the argument was not given, or given as None.
+    PyObject* operator[](std::size_t index) const noexcept {
+        return values_[index] == Py_None ? nullptr : values_[index];
+    }
     PyObject* require(std::size_t index) const {
         if (values_[index] == nullptr) fail(std::string("misses argument '") + names_[index] + "'");
         return values_[index];
     }
     bool truth(std::size_t index, bool fallback) const {
-        if (values_[index] == nullptr) return fallback;
+        if ((*this)[index] == nullptr) return fallback;
         const int value = PyObject_IsTrue(values_[index]);
         if (value < 0) throw py::error_already_set();
         return value == 1;
@@ -55,7 +59,7 @@ private:
         throw py::type_error(std::string(function_) + "() " + what);
     }
     PyObject*& slot(PyObject* name) {
-        for (std::size_t i = 0; i < names_.size(); ++i) {
+        for (std::size_t i = 0; i < size_; ++i) {
             if (PyUnicode_CompareWithASCIIString(name, names_[i]) != 0) continue;
             if (values_[i] != nullptr) fail(std::string("got '") + names_[i] + "' twice");
             return values_[i];
@@ -63,8 +67,10 @@ private:
         fail("got an unexpected argument '" + std::string(py::str(py::handle(name))) + "'");
     }
 
-    std::vector<const char*> names_;
-    std::vector<PyObject*> values_;
+    static constexpr std::size_t kMost = 4;
+    const char* names_[kMost] = {};
+    PyObject* values_[kMost] = {};
+    std::size_t size_;
     const char* function_;
 };
 
@@ -278,7 +284,7 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     const Arguments arguments(values, count, names, "squeeze", {"axis"});
     std::vector<bool> drop_axis(kMaxNdim, false);
     std::vector<std::int64_t> axes;
-    const bool all = arguments[0] == nullptr || arguments[0] == Py_None;
+    const bool all = arguments[0] == nullptr;
     if (!all) axes = read_integers(arguments[0], "axis");
     View view = live_view(self);
     for (int axis = 0; all && axis < view.ndim(); ++axis) {
@@ -305,8 +311,8 @@ PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, P
     const View view = live_view(self);
     const Device where = read_device(arguments.require(0));
     const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
-    const bool must = arguments[2] != nullptr && arguments[2] != Py_None && arguments.truth(2, false);
-    const bool never = arguments[2] != nullptr && arguments[2] != Py_None && !must;
+    const bool must = arguments.truth(2, false);
+    const bool never = arguments[2] != nullptr && !must;
     if (where == view.device() && !must) {
         Py_INCREF(self);
         return self;
@@ -316,11 +322,11 @@ PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, P
                           to_string(where) + " needs a copy");
     }
     require_copyable(view, view, "to");
-    const auto moved = [&] {
+    View moved = [&] {
         const py::gil_scoped_release release_gil;
         return copy_to(view, where, Order::C, stream);
     }();
-    return new_view(moved);
+    return new_view(std::move(moved));
 }
 
 PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
@@ -330,11 +336,11 @@ PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObje
     const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
     const Order order = tobytes_order(view, arguments[1]);
     require_copyable(view, view, "copy");
-    const auto made = [&] {
+    View made = [&] {
         const py::gil_scoped_release release_gil;
         return copy_to(view, where, order, stream);
     }();
-    return new_view(made);
+    return new_view(std::move(made));
 }
 
 PyObject* copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {

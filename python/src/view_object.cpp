@@ -44,6 +44,12 @@ bool takes_driver_lock(const std::shared_ptr<Allocation>& allocation) noexcept {
     return allocation && is_cuda(allocation->device());
 }
 
+void point_to(ViewObject* self, AllocationObject* allocation) noexcept {
+    Py_INCREF(allocation);
+    ++allocation->python_views;
+    self->allocation = allocation;
+}
+
 void let_go(ViewObject* self) noexcept {
     if (takes_driver_lock(self->view.allocation())) {
         drop(std::move(self->view));
@@ -58,23 +64,37 @@ void let_go(ViewObject* self) noexcept {
 
 }  // namespace
 
-PyObject* new_view(View&& view, AllocationObject* owner) {
+PyObject* new_view(View&& view) {
     PyObject* const object = free_views.take<ViewObject>(view_type);
     auto* const self = view_object(object);
-    if (owner == nullptr && view.allocation()) {
-        owner = static_cast<AllocationObject*>(view.allocation()->binding.load(std::memory_order_acquire));
-    }
     new (&self->view) View(std::move(view));
-    self->allocation = owner;
-    if (owner != nullptr) {
-        Py_INCREF(owner);
-        ++owner->python_views;
-    }
+    self->allocation = nullptr;
     self->exports = 0;
     self->hash = -1;
     self->weakrefs = nullptr;
+    const auto& allocation = self->view.allocation();
+    if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
+        point_to(self, static_cast<AllocationObject*>(known));
+    }
     PyObject_GC_Track(object);
     return object;
+}
+
+PyObject* new_sub_view(PyObject* parent, View&& view) {
+    if (view_object(parent)->allocation == nullptr && has_python_owner(*view.allocation())) {
+        allocation_of(parent);
+    }
+    return new_view(std::move(view));
+}
+
+AllocationObject* allocation_of(PyObject* view) {
+    auto* const self = view_object(view);
+    if (self->allocation == nullptr) {
+        AllocationObject* const made = object_of(live_view(view).allocation());
+        point_to(self, made);
+        Py_DECREF(made);
+    }
+    return self->allocation;
 }
 
 const View& live_view(PyObject* object) {
@@ -115,8 +135,12 @@ void view_dealloc(PyObject* object) {
 }
 
 int view_traverse(PyObject* object, visitproc visit, void* arg) {
+    const auto* const self = view_object(object);
     Py_VISIT(Py_TYPE(object));
-    Py_VISIT(view_object(object)->allocation);
+    Py_VISIT(self->allocation);
+    if (self->allocation == nullptr && self->view.allocation().use_count() == 1) {
+        return visit_owner(*self->view.allocation(), visit, arg);
+    }
     return 0;
 }
 
@@ -162,8 +186,7 @@ void allocation_dealloc(PyObject* object) {
 int allocation_traverse(PyObject* object, visitproc visit, void* arg) {
     const auto* const self = allocation_object(object);
     Py_VISIT(Py_TYPE(object));
-    // Every holder is known to the collector: this object and the views that point to it. A view
-    // made before this object was would be an unknown holder, which only delays the collection.
+    // Every holder is known to the collector: this object and the views that point to it.
     if (self->allocation && self->allocation.use_count() == 1 + self->python_views) {
         return visit_owner(*self->allocation, visit, arg);
     }

@@ -1,9 +1,10 @@
 // The Python objects behind dv.View and dv.Allocation: their structs and how they come and go.
 //
-// Ownership on this side: a ViewObject holds a core View (which holds the core Allocation) and, if
-// the memory's owner is a Python object, the one AllocationObject of that allocation. Only the
-// AllocationObject shows the owner to the garbage collector, and only while every holder of the
-// core Allocation is a Python object; so cycles through the owner are found and nothing else is.
+// Ownership on this side: a ViewObject holds a core View, which holds the core Allocation. Where a
+// Python object owns the memory, the garbage collector must see that object once: a view that is the
+// only holder shows it itself; with the second view (or v.allocation) the one AllocationObject of the
+// memory is made, all views point to it, and it shows the owner while every holder of the core
+// Allocation is a Python object. So cycles through the owner are found, and nothing else is.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,7 @@ struct AllocationObject {
 struct ViewObject {
     PyObject_HEAD
     View view;                     ///< released() after release()
-    AllocationObject* allocation;  ///< strong; null if no Python object owns the memory
+    AllocationObject* allocation;  ///< strong; null if there is none (see above)
     Py_ssize_t exports;            ///< live Py_buffers and stagings of this view
     Py_hash_t hash;                ///< -1: not computed
     PyObject* weakrefs;
@@ -40,12 +41,14 @@ inline AllocationObject* allocation_object(PyObject* object) noexcept {
     return reinterpret_cast<AllocationObject*>(object);
 }
 
-/// A new View object (new reference). `owner` is the view's AllocationObject if the caller has it
-/// (borrowed), else it is looked up. @throws py::error_already_set on memory exhaustion.
-PyObject* new_view(View&& view, AllocationObject* owner = nullptr);
-inline PyObject* new_view(const View& view, AllocationObject* owner = nullptr) {
-    return new_view(View(view), owner);
-}
+/// A new View object (new reference). @throws py::error_already_set on memory exhaustion.
+PyObject* new_view(View&& view);
+
+/// The same for a view of the memory that the View object `parent` views.
+PyObject* new_sub_view(PyObject* parent, View&& view);
+
+/// The AllocationObject of a live View object, which points to it from then on (borrowed).
+AllocationObject* allocation_of(PyObject* view);
 
 /// The view of a View object. @throws ReleasedError.
 const View& live_view(PyObject* object);

@@ -1,6 +1,5 @@
 // v[...]: items and sub-views, read and written.
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "arguments.hpp"
@@ -95,55 +94,66 @@ Selection select_tuple(const View& base, PyObject* const* keys, Py_ssize_t count
     return {std::move(view), item && skipped == 0};
 }
 
-/// Up to three plain axes, indexed by integers and slices: no layout is built on the way. Nothing if
-/// the key or the layout is of another kind, or an index is out of range (the general path tells).
-std::optional<Selection> select_small(PyObject* object, PyObject* const* keys, Py_ssize_t count) {
-    const Layout layout = live_view(object).layout();  // user code may release the view meanwhile
-    const int ndim = layout.ndim();
-    if (ndim > 3 || layout.suboffsets() != nullptr || count > ndim) return std::nullopt;
+/// What a key of integers and slices selects of up to three plain axes.
+struct SmallSelection {
+    int axes = 0;
     std::int64_t shape[3];
     std::int64_t strides[3];
-    std::int64_t shift = 0;
+    std::int64_t shift = 0;  ///< bytes from the view's data pointer
+};
+
+/// False if the key or the layout is of another kind, or an index out of range: the general path
+/// tells. User code may run (__index__ of a slice), and may release the view.
+bool select_small(const View& view, PyObject* const* keys, Py_ssize_t count, SmallSelection& to) {
+    const Layout layout = view.layout();
+    const int ndim = layout.ndim();
+    if (ndim > 3 || layout.suboffsets() != nullptr || count > ndim) return false;
     bool empty = false;
-    int axes = 0;
     for (int axis = 0; axis < ndim; ++axis) {
-        const std::int64_t extent = layout.shape()[axis];
-        const std::int64_t stride = layout.strides()[axis];
-        shape[axes] = extent;
-        strides[axes] = stride;
-        if (axis >= count) {
-            ++axes;
-        } else if (PySlice_Check(keys[axis])) {
+        std::int64_t extent = layout.shape()[axis];
+        std::int64_t stride = layout.strides()[axis];
+        empty = empty || extent == 0;
+        if (axis < count && PyLong_CheckExact(keys[axis])) {
+            const Py_ssize_t index = index_value(keys[axis]);
+            const std::int64_t at = index < 0 ? index + extent : index;
+            if (at < 0 || at >= extent) return false;
+            to.shift += at * stride;
+            continue;
+        }
+        if (axis < count) {
+            if (!PySlice_Check(keys[axis])) return false;
             Py_ssize_t start = 0;
             Py_ssize_t stop = 0;
             Py_ssize_t step = 0;
-            if (PySlice_Unpack(keys[axis], &start, &stop, &step) != 0) throw py::error_already_set();
-            shape[axes] = PySlice_AdjustIndices(static_cast<Py_ssize_t>(extent), &start, &stop, step);
-            if (__builtin_mul_overflow(stride, step, &strides[axes])) return std::nullopt;
-            if (shape[axes] > 0) shift += start * stride;
-            ++axes;
-        } else if (PyLong_CheckExact(keys[axis])) {
-            const Py_ssize_t index = index_value(keys[axis]);
-            const std::int64_t at = index < 0 ? index + extent : index;
-            if (at < 0 || at >= extent) return std::nullopt;
-            shift += at * stride;
-        } else {
-            return std::nullopt;
+            if (PySlice_Unpack(keys[axis], &start, &stop, &step) != 0) {
+                throw py::error_already_set();
+            }
+            extent = PySlice_AdjustIndices(static_cast<Py_ssize_t>(extent), &start, &stop, step);
+            empty = empty || extent == 0;
+            if (extent > 0) to.shift += start * stride;
+            if (__builtin_mul_overflow(stride, std::int64_t{step}, &stride)) return false;
         }
-        empty = empty || extent == 0 || (axes > 0 && shape[axes - 1] == 0);
+        to.shape[to.axes] = extent;
+        to.strides[to.axes++] = stride;
     }
-    const View& view = live_view(object);
-    return Selection{View(view.allocation(), static_cast<char*>(view.data()) + (empty ? 0 : shift),
-                          view.format(), Layout::small(axes, shape, strides), view.readonly(),
-                          view.own_stream()),
-                     axes == 0};
+    if (empty) to.shift = 0;  // an empty view never points past its memory
+    return true;
+}
+
+View small_view(const View& view, const SmallSelection& selection) {
+    return View(view.allocation(), static_cast<char*>(view.data()) + selection.shift, view.format(),
+                Layout::small(selection.axes, selection.shape, selection.strides), view.readonly(),
+                view.own_stream());
 }
 
 Selection select(PyObject* object, PyObject* key) {
     const bool tuple = PyTuple_Check(key);
     PyObject* const* const keys = tuple ? &PyTuple_GET_ITEM(key, 0) : &key;
     const Py_ssize_t count = tuple ? PyTuple_GET_SIZE(key) : 1;
-    if (auto small = select_small(object, keys, count)) return std::move(*small);
+    SmallSelection small;
+    if (select_small(live_view(object), keys, count, small)) {
+        return {small_view(live_view(object), small), small.axes == 0};
+    }
     const View& base = live_view(object);
     if (PyUnicode_Check(key)) {
         Py_ssize_t size = 0;
@@ -223,21 +233,30 @@ PyObject* view_item(PyObject* object, Py_ssize_t index) {
         if (view.ndim() == 0) throw py::type_error("invalid indexing of 0-dim memory");
         const View rest = view.index(0, index);
         return rest.ndim() == 0 ? read_item(rest)
-                                : new_view(rest, view_object(object)->allocation);
+                                : new_sub_view(object, View(rest));
     });
 }
 
 PyObject* view_subscript(PyObject* object, PyObject* key) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         if (PyLong_CheckExact(key) && plain_vector(live_view(object))) {
-            const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
-            if (index == -1 && PyErr_Occurred()) return nullptr;
+            const View& view = view_object(object)->view;
+            return unpack_item(*view.format().node(), plain_item(view, index_value(key)));
+        }
+        const bool tuple = PyTuple_Check(key);
+        SmallSelection small;
+        if (select_small(live_view(object), tuple ? &PyTuple_GET_ITEM(key, 0) : &key,
+                         tuple ? PyTuple_GET_SIZE(key) : 1, small)) {
             const View& view = live_view(object);
-            return unpack_item(*view.format().node(), plain_item(view, index));
+            if (small.axes > 0) return new_sub_view(object, small_view(view, small));
+            if (plain_host(view)) {
+                return unpack_item(*view.format().node(),
+                                   static_cast<const char*>(view.data()) + small.shift);
+            }
         }
         Selection chosen = select(object, key);
         if (chosen.item) return read_item(chosen.view);
-        return new_view(std::move(chosen.view), view_object(object)->allocation);
+        return new_sub_view(object, std::move(chosen.view));
     });
 }
 

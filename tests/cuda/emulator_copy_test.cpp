@@ -56,7 +56,7 @@ TEST_F(EmulatorCopy, APageableSourceMayBeChangedAtOnce) {
     const cudaStream_t on = stream();
     auto* block = device(100);
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     Bytes source(100, 1);
     DV_OK(r->MemcpyAsync(block, source.data(), 100, cudaMemcpyHostToDevice, on));
     source.assign(100, 2);
@@ -71,7 +71,7 @@ TEST_F(EmulatorCopy, APinnedSourceIsReadWhenTheCopyRuns) {
     auto* block = device(100);
     auto* source = pinned(100);
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     std::memset(source, 1, 100);
     DV_OK(r->MemcpyAsync(block, source, 100, cudaMemcpyHostToDevice, on));
     std::memset(source, 2, 100);

@@ -39,7 +39,7 @@ TEST_F(EmulatorEvent, ANeverRecordedEventIsComplete) {
 TEST_F(EmulatorEvent, QueryAndSynchronizeFollowTheRecord) {
     const cudaEvent_t e = event();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(one_, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(one_, Gate::wait, gate.key()));
     DV_OK(r->EventRecord(e, one_));
     EXPECT_EQ(r->EventQuery(e), cudaErrorNotReady);
     gate.open();
@@ -52,10 +52,10 @@ TEST_F(EmulatorEvent, AWaitIsForTheRecordOfThatMoment) {
     const cudaEvent_t e = event();
     Gate first;
     Gate second;
-    DV_OK(r->LaunchHostFunc(one_, Gate::wait, &first));
+    DV_OK(r->LaunchHostFunc(one_, Gate::wait, first.key()));
     DV_OK(r->EventRecord(e, one_));
     DV_OK(r->StreamWaitEvent(two_, e, 0));
-    DV_OK(r->LaunchHostFunc(one_, Gate::wait, &second));
+    DV_OK(r->LaunchHostFunc(one_, Gate::wait, second.key()));
     DV_OK(r->EventRecord(e, one_));
     EXPECT_EQ(r->StreamQuery(two_), cudaErrorNotReady);
     first.open();
@@ -69,7 +69,7 @@ TEST_F(EmulatorEvent, AWaitIsForTheRecordOfThatMoment) {
 TEST_F(EmulatorEvent, AWaitHoldsEvenIfTheEventIsDestroyed) {
     const cudaEvent_t e = event();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(one_, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(one_, Gate::wait, gate.key()));
     DV_OK(r->EventRecord(e, one_));
     DV_OK(r->StreamWaitEvent(two_, e, 0));
     DV_OK(r->EventDestroy(e));
@@ -82,7 +82,7 @@ TEST_F(EmulatorEvent, ARecordOnTheLegacyStreamComesAfterBlockingStreams) {
     const cudaStream_t blocking = stream(cudaStreamDefault);
     const cudaEvent_t e = event();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(blocking, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(blocking, Gate::wait, gate.key()));
     DV_OK(r->EventRecord(e, nullptr));
     EXPECT_EQ(r->EventQuery(e), cudaErrorNotReady);
     gate.open();

@@ -193,7 +193,7 @@ TEST_F(EmulatorFault, HostFunctionsDoNotRunOnAFailedDevice) {
     int runs = 0;
     const auto count = [](void* context) { ++*static_cast<int*>(context); };
     Gate gate;
-    DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, gate.key()));
     emulation::fail("memset", 1, cudaErrorIllegalAddress);
     DV_OK(r->MemsetAsync(block, 0, 8, nullptr));
     DV_OK(r->LaunchHostFunc(nullptr, count, &runs));

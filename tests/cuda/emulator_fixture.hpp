@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -105,28 +106,42 @@ protected:
     EmulatorOptions options_;
 };
 
-/// A host function that holds its stream until opened.
+/// A host function that holds its stream until opened: r->LaunchHostFunc(on, Gate::wait,
+/// gate.key()).
 class Gate {
 public:
-    static void wait(void* self);
+    Gate() : state_(make()) {}
+    static void wait(void* key);
+    void* key() const { return &state_; }
     void open();
 
 private:
-    std::mutex mutex_{};
-    std::condition_variable opened_{};
-    bool open_ = false;
+    struct State {
+        std::mutex mutex{};
+        std::condition_variable opened{};
+        bool open = false;
+    };
+    static State& make();
+
+    State& state_;
 };
 
-inline void Gate::wait(void* self) {
-    auto& gate = *static_cast<Gate*>(self);
-    std::unique_lock<std::mutex> lock(gate.mutex_);
-    gate.opened_.wait(lock, [&gate] { return gate.open_; });
+// Outlives the test: the worker may still be leaving wait() when the test has gone on.
+inline Gate::State& Gate::make() {
+    static auto* const all = new std::deque<State>;
+    return all->emplace_back();
+}
+
+inline void Gate::wait(void* key) {
+    auto& state = *static_cast<State*>(key);
+    std::unique_lock<std::mutex> lock(state.mutex);
+    state.opened.wait(lock, [&state] { return state.open; });
 }
 
 inline void Gate::open() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    open_ = true;
-    opened_.notify_all();
+    const std::lock_guard<std::mutex> lock(state_.mutex);
+    state_.open = true;
+    state_.opened.notify_all();
 }
 
 }  // namespace devview::cuda

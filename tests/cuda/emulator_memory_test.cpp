@@ -187,7 +187,7 @@ TEST_F(EmulatorMemory, UseBeforeTheAllocationIsIllegalOnAnotherStream) {
     const cudaStream_t maker = stream();
     const cudaStream_t user = stream();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(maker, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(maker, Gate::wait, gate.key()));
     auto* block = device_async(100, maker);
     testing::internal::CaptureStderr();
     DV_OK(r->MemsetAsync(block, 1, 100, user));
@@ -246,7 +246,7 @@ TEST_F(EmulatorMemory, PinnedMemoryFreedUnderAQueuedCopyIsNoticed) {
     auto* block = device(64);
     auto* host = pinned(64);
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     DV_OK(r->MemcpyAsync(block, host, 64, cudaMemcpyHostToDevice, on));
     DV_OK(r->FreeHost(host));
     testing::internal::CaptureStderr();

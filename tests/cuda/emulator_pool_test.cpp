@@ -70,7 +70,7 @@ TEST_F(EmulatorPool, ReservesGiveWayToOtherAllocations) {
     // Nothing has to be waited for.
     const cudaStream_t stuck = stream();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(stuck, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(stuck, Gate::wait, gate.key()));
     auto* plain = device(1 << 20);
     gate.open();
     DV_OK(r->Free(plain));
@@ -81,7 +81,7 @@ TEST_F(EmulatorPool, FreeingIsOrderedOnTheStream) {
     const cudaStream_t on = stream();
     Gate gate;
     void* block = device_async(100, on);
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     DV_OK(r->FreeAsync(block, on));
     EXPECT_EQ(emulation::objects().device_blocks, 1u);
     EXPECT_NE(emulation::peek(block), nullptr);

@@ -148,7 +148,7 @@ TEST_F(EmulatorRestart, SixteenDevicesFitIntoTheAddressSpace) {
 TEST_F(EmulatorRestart, AForkedChildGetsErrorsAndExits) {
     const cudaStream_t on = stream();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     void* block = device(8);
     const int status = in_child([&] {
         void* out = nullptr;

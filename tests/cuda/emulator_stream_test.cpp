@@ -177,7 +177,7 @@ TEST_F(EmulatorStream, SynchronisingTheLegacyStreamWaitsForBlockingStreams) {
 
 TEST_F(EmulatorStream, EveryThreadHasADefaultStreamOfItsOwn) {
     Gate gate;
-    DV_OK(r->LaunchHostFunc(cudaStreamPerThread, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(cudaStreamPerThread, Gate::wait, gate.key()));
     cudaError_t other = cudaErrorUnknown;
     std::thread([&] {
         r->MemsetAsync(block_, 4, kBytes, cudaStreamPerThread);
@@ -194,7 +194,7 @@ TEST_F(EmulatorStream, QueryTellsWhetherWorkIsLeft) {
     const cudaStream_t on = stream();
     DV_OK(r->StreamQuery(on));
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     EXPECT_EQ(r->StreamQuery(on), cudaErrorNotReady);
     EXPECT_EQ(r->GetLastError(), cudaErrorNotReady);
     EXPECT_EQ(emulation::objects().queued, 1u);
@@ -207,7 +207,7 @@ TEST_F(EmulatorStream, QueryTellsWhetherWorkIsLeft) {
 TEST_F(EmulatorStream, PendingWorkOfADestroyedStreamStillRuns) {
     const cudaStream_t on = stream();
     Gate gate;
-    DV_OK(r->LaunchHostFunc(on, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     write_on(on);
     DV_OK(r->StreamDestroy(on));
     EXPECT_EQ(emulation::objects().streams, 0u);
@@ -277,7 +277,7 @@ TEST_F(EmulatorStream, CallsInAHostFunctionAreNotPermitted) {
 
 TEST_F(EmulatorStream, OtherThreadsMayCallWhileAHostFunctionRuns) {
     Gate gate;
-    DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, &gate));
+    DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, gate.key()));
     const cudaStream_t on = stream();
     write_on(on);
     read_on(on);

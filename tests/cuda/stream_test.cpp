@@ -3,7 +3,6 @@
 
 #include "devview/error.hpp"
 #include "emulated.hpp"
-#include "src/check.hpp"
 
 namespace devview::testing {
 namespace {
@@ -49,8 +48,8 @@ TEST_F(Streams, ForeignErrorStaysInTheSlot) {
     Event::record(stream).wait();
     const View view = make_view({4}, cuda_device(1));
     copy_to(view, kPinned);
-    // Another failure of the same thread that fills the slot by itself, as a call of ours would.
-    clear_error(cudaErrorInvalidValue);
+    // A failed call of ours that has not filled the slot.
+    EXPECT_THROW(check(cudaErrorInvalidValue, "test"), DeviceError);
     EXPECT_EQ(runtime().GetLastError(), cudaErrorInvalidDevice);
 }
 

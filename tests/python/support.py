@@ -1,4 +1,4 @@
-"""What the tests share: devices, layouts with an oracle, Py_buffer by ctypes, scripts, the ledger."""
+"""What the tests share: the ledger, layouts with an oracle, Py_buffer by ctypes, scripts."""
 
 from __future__ import annotations
 
@@ -80,11 +80,15 @@ def ledger() -> Ledger:
         (i.live_bytes, i.blocks, i.foreign_bytes, i.foreign_blocks, i.exports)
         for i in map(dv.memory_info, DEVICES)
     )
-    emulator = () if REAL else tuple(
-        dv.emulation.ledger()[key]
-        for key in (
-            *("device_blocks", "device_bytes", "pinned_blocks", "pinned_bytes"),
-            *("managed_blocks", "managed_bytes", "streams"),
+    emulator = (
+        ()
+        if REAL
+        else tuple(
+            dv.emulation.ledger()[key]
+            for key in (
+                *("device_blocks", "device_bytes", "pinned_blocks", "pinned_bytes"),
+                *("managed_blocks", "managed_bytes", "streams"),
+            )
         )
     )
     return Ledger(len(dv.live()), devices, dv.memory_info("cpu").pinned_live_bytes, emulator)
@@ -169,8 +173,7 @@ def run_script(
 def run_clean(script: str, **options) -> str:
     """Run a script that must end with code 0 and an empty stderr; give what it printed."""
     outcome = run_script(script, **options)
-    assert outcome.err == ""
-    assert outcome.code == 0
+    assert (outcome.code, outcome.err) == (0, ""), outcome.out
     return outcome.out
 
 
@@ -308,8 +311,10 @@ class Layout:
             elif what == "transpose":
                 x = x.transpose(argument)
             elif what == "broadcast":
-                x = np.broadcast_to(x, argument) if isinstance(x, np.ndarray) else (
-                    x.broadcast_to(argument)
+                x = (
+                    np.broadcast_to(x, argument)
+                    if isinstance(x, np.ndarray)
+                    else (x.broadcast_to(argument))
                 )
             else:
                 raise AssertionError(what)
@@ -327,7 +332,7 @@ def layouts(draw, max_ndim=4, dtypes=DTYPES, broadcast=True, min_extent=0) -> La
         what = draw(st.sampled_from(("slice", "transpose", "broadcast")))
         if what == "slice":
             key = draw(keys(now.shape))
-            if np.ndim(now[key]) > max_ndim + 2 or 0 in now[key].shape and min_extent:
+            if np.ndim(now[key]) > max_ndim + 2 or (0 in now[key].shape and min_extent):
                 continue
             steps.append(("slice", key))
             now = now[key]
@@ -349,6 +354,7 @@ def layouts(draw, max_ndim=4, dtypes=DTYPES, broadcast=True, min_extent=0) -> La
 @st.composite
 def keys(draw, shape, integers=True):
     """Draw an index for `shape` that always selects a sub-array, never an item."""
+
     def part(extent: int) -> list:
         kind = draw(st.sampled_from(("slice", "slice", "int", "none+slice")))
         if kind == "int" and extent and integers:

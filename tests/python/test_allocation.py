@@ -1,4 +1,4 @@
-"""dv.Allocation: an owner apart from its views; resize and free, refused while anything views it."""
+"""dv.Allocation: an owner apart from its views; no resize or free while anything views it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gc
 import weakref
 
 import pytest
-from support import CUDA_DEVICES, DEVICES, device_bytes, no_gc
 
 import devview as dv
+from support import CUDA_DEVICES, DEVICES, device_bytes, no_gc
 
 CUDA = CUDA_DEVICES[0]
 

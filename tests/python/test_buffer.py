@@ -8,6 +8,8 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import given
+
+import devview as dv
 from support import (
     ANY_CONTIGUOUS,
     C_CONTIGUOUS,
@@ -26,8 +28,6 @@ from support import (
     layouts,
     pattern,
 )
-
-import devview as dv
 
 CUDA = CUDA_DEVICES[0]
 FLAG_SETS = [
@@ -132,7 +132,9 @@ def test_released_view_gives_no_buffer():
             get_buffer(v, flags)
 
 
-@pytest.mark.parametrize("layout", ["strided", "f", "negative 2-d", "broadcast", "0-d", "zero size"])
+@pytest.mark.parametrize(
+    "layout", ["strided", "f", "negative 2-d", "broadcast", "0-d", "zero size"]
+)
 def test_device_views_satisfy_every_request_for_contiguity(layout):
     a = HOST_LAYOUTS[layout]()
     base = dv.copy(np.ascontiguousarray(a).reshape(a.shape), device=CUDA)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import devview as dv
 from support import (
     CUDA_DEVICES,
     DEVICES,
@@ -20,8 +22,6 @@ from support import (
     no_gc,
     pattern,
 )
-
-import devview as dv
 
 CUDA = CUDA_DEVICES[0]
 PAIRS = list(itertools.product(DEVICES, DEVICES))

@@ -6,9 +6,9 @@ import array
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES, DEVICE_MEMORY, DEVICES, EMULATED, MIB, REAL, run_clean
 
 import devview as dv
+from support import CUDA_DEVICES, DEVICE_MEMORY, DEVICES, EMULATED, MIB, REAL, run_clean
 
 CUDA = CUDA_DEVICES[0]
 
@@ -103,7 +103,8 @@ v = dv.zeros(3)
 assert v.tolist() == [0, 0, 0]
 print([d.name for d in dv.devices()])
 for use in (lambda: dv.zeros(3, device="cuda"), lambda: v.to("cuda"), lambda: dv.Stream(),
-            lambda: dv.Event(), lambda: dv.memory_info("cuda"), lambda: dv.zeros(3, device="pinned"),
+            lambda: dv.Event(), lambda: dv.memory_info("cuda"),
+            lambda: dv.zeros(3, device="pinned"),
             lambda: dv.zeros(3, device="managed"), lambda: dv.Allocation(3, device="cuda:1"),
             lambda: dv.view(b"abc", device="cuda"),
             lambda: dv.from_pointer(4096, 3, "B", device="cuda").tobytes()):
@@ -114,7 +115,7 @@ for use in (lambda: dv.zeros(3, device="cuda"), lambda: v.to("cuda"), lambda: dv
         print(type(error).__name__)
     else:
         print("no error")
-print(dv.live(), dv.trim(), dv.memory_info("cpu").live_bytes)
+print(len(dv.live()), dv.trim(), dv.memory_info("cpu").live_bytes)
 assert dv.copy(v).tolist() == [0, 0, 0] and memoryview(v).tobytes() == bytes(3)
 """
 
@@ -126,7 +127,7 @@ def test_no_driver_is_a_clear_error_and_the_host_still_works():
     if lines[0] != "['cpu']":
         pytest.skip("missing: a machine without a CUDA device")
     assert lines[1:11] == ["DeviceError"] * 10
-    assert lines[11] == "[] 0 3"
+    assert lines[11] == "1 0 3"
 
 
 def test_import_loads_no_driver_and_starts_no_threads():
@@ -164,7 +165,7 @@ def test_wrong_shapes_are_refused_with_the_value(device, make, case):
         make(shape, "i", device=device)
 
 
-@pytest.mark.parametrize("shape", ["3", 1.5, (1.5,), ("3",), None, [None], {"a": 1}.values], ids=repr)
+@pytest.mark.parametrize("shape", ["3", 1.5, (1.5,), ("3",), None, [None], {1}.add], ids=repr)
 def test_shapes_of_another_type_are_refused(shape):
     with pytest.raises(TypeError):
         dv.empty(shape)
@@ -189,7 +190,15 @@ def test_errors_while_reading_a_shape_are_passed_on():
 
 @pytest.mark.parametrize(
     ("format", "position"),
-    [("j", 0), ("3", 1), ("i!!", None), ("T{i", None), ("(2,i", None), ("i:name", None), ("T}", None)],
+    [
+        ("j", 0),
+        ("3", 1),
+        ("i??$", None),
+        ("T{i", None),
+        ("(2,i", None),
+        ("i:name", None),
+        ("T}", None),
+    ],
 )
 @pytest.mark.parametrize("make", [dv.empty, dv.zeros], ids=lambda f: f.__name__)
 def test_wrong_formats_are_refused_with_the_position(make, format, position):
@@ -213,7 +222,9 @@ def test_formats_of_another_type_are_refused(format):
         dv.empty(3, format)
 
 
-@pytest.mark.parametrize("format", ["T{" * 200_000, "(" * 100_000, "9" * 1000 + "i", "i" * 100_000 + "!"])
+@pytest.mark.parametrize(
+    "format", ["T{" * 200_000, "(" * 100_000, "9" * 1000 + "i", "i" * 100_000 + "$"]
+)
 def test_hostile_formats_are_refused(format):
     with pytest.raises(dv.FormatError):
         dv.empty(3, format)
@@ -272,18 +283,14 @@ def test_memory_freed_on_another_stream_is_found_again():
 
 
 @EMULATED
-def test_staging_of_a_strided_view_needs_no_room_twice():
-    # The packed copy does not fit beside the view: it is refused, or done in parts, but not lost.
+def test_staging_without_room_to_pack_is_refused_and_loses_nothing():
+    # What the kernel packs into does not fit beside the view.
     v = dv.empty(DEVICE_MEMORY - MIB, device=CUDA)
     v[::2].fill(3)
-    try:
-        m = memoryview(v[::2])
-    except BufferError as error:
-        assert isinstance(error.__cause__, dv.OutOfMemory)
-        del error
-    else:
-        assert m[0] == m[-1] == 3
-        m.release()
+    with pytest.raises(BufferError) as error:
+        memoryview(v[::2])
+    assert isinstance(error.value.__cause__, dv.OutOfMemory)
+    del error
     assert v.exports == 0
     with memoryview(v[:1000:2]) as m:
         assert m.tobytes() == b"\3" * 500

@@ -10,9 +10,9 @@ import weakref
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES, EMULATED, delay, no_gc, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, EMULATED, delay, no_gc, pattern
 
 CUDA = CUDA_DEVICES[0]
 

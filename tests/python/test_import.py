@@ -11,9 +11,9 @@ import weakref
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES, RECORD, no_gc, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, RECORD, no_gc, pattern
 
 # --- The buffer protocol ---
 
@@ -205,7 +205,7 @@ def test_released_view_cannot_be_viewed():
         dv.view(v)
 
 
-# --- Malformed Py_buffers: an exporter made of ctypes slots is not needed, _testbuffer is enough ---
+# --- Malformed Py_buffers ---
 
 
 def test_buffer_with_itemsize_zero_is_refused():

@@ -6,9 +6,9 @@ import hashlib
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES, EMULATED, MIB, counted_calls, pattern, run_clean
 
 import devview as dv
+from support import CUDA_DEVICES, EMULATED, MIB, counted_calls, pattern, run_clean
 
 CUDA = CUDA_DEVICES[0]
 

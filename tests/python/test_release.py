@@ -6,9 +6,9 @@ import gc
 import threading
 
 import pytest
-from support import CUDA_DEVICES, DEVICES, device_bytes, no_gc
 
 import devview as dv
+from support import CUDA_DEVICES, DEVICES, device_bytes, no_gc
 
 CUDA = CUDA_DEVICES[0]
 NBYTES = 4096
@@ -97,7 +97,7 @@ def test_release_with_a_live_staging_is_refused(device):
     s = v.stage()
     with pytest.raises(BufferError, match="1 export"):
         v.release()
-    with s as m, pytest.raises(BufferError, match="1 export|2 exports"):
+    with s as m, pytest.raises(BufferError, match=r"\d exports?"):
         assert m.nbytes == NBYTES
         v.release()
     v.release()

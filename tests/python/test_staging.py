@@ -15,6 +15,8 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given
+
+import devview as dv
 from support import (
     C_CONTIGUOUS,
     COPIES,
@@ -32,8 +34,6 @@ from support import (
     no_gc,
     pattern,
 )
-
-import devview as dv
 
 CUDA = CUDA_DEVICES[0]
 KEYS = {

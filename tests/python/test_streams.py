@@ -1,11 +1,11 @@
-"""dv.Stream and dv.Event: order under delay, foreign handles, wrong streams, what a missing wait does."""
+"""dv.Stream and dv.Event: order under delay, foreign handles, wrong streams, a missing wait."""
 
 from __future__ import annotations
 
 import pytest
-from support import CUDA_DEVICES, EMULATED, counted_calls, delay, no_gc, pattern, run_clean, settle
 
 import devview as dv
+from support import CUDA_DEVICES, EMULATED, counted_calls, delay, no_gc, pattern, run_clean, settle
 
 CUDA = CUDA_DEVICES[0]
 DELAY = 3000  # [us] a stream operation; only order is asserted, never a time
@@ -38,7 +38,7 @@ def test_stream_attributes():
     assert s.device == CUDA
     assert s.handle > 2
     assert s.__cuda_stream__() == (0, s.handle)
-    assert s == s  # noqa: PLR0124
+    assert s == s
     assert s != dv.Stream(CUDA)
     assert s != s.handle
     assert len({s, s}) == 1
@@ -268,7 +268,6 @@ for _ in range(8):
 v.copy_from(source, stream=first)
 {wait}
 w.copy_from(alias, stream=second)
-dv.emulation.set_delay(0)
 print(w.tobytes() == a.tobytes())
 """
 
@@ -279,6 +278,16 @@ def test_missing_wait_shows_as_wrong_data():
     assert run_clean(MISSING_WAIT.format(wait="second.wait(first)")) == "True\n"
     assert run_clean(MISSING_WAIT.format(wait="second.wait(first.record())")) == "True\n"
     assert run_clean(MISSING_WAIT.format(wait="")) == "False\n"
+
+
+@EMULATED
+def test_streams_used_once_are_not_kept_for_ever():
+    v = dv.zeros(10, device=CUDA)
+    streams = dv.emulation.ledger()["streams"]
+    for _ in range(200):
+        v.copy(stream=dv.Stream(CUDA)).tobytes()
+    settle()
+    assert dv.emulation.ledger()["streams"] < streams + 100
 
 
 # --- Events ---

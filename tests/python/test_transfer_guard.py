@@ -10,9 +10,9 @@ import warnings
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES
 
 import devview as dv
+from support import CUDA_DEVICES
 
 CUDA = CUDA_DEVICES[0]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support import CUDA_DEVICES, layouts, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, layouts, pattern
 
 CUDA = CUDA_DEVICES[0]
 
@@ -177,7 +177,13 @@ def test_transpose_refuses_wrong_axes(axes):
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_layout_changes_move_no_data(device):
     v = dv.copy(np.arange(24, dtype="i4").reshape(2, 3, 4), device=device)
-    views = [v.T, v.transpose(1, 0, 2), v.reshape(4, 6), v[None].squeeze(), v.broadcast_to((9, 2, 3, 4))]
+    views = [
+        v.T,
+        v.transpose(1, 0, 2),
+        v.reshape(4, 6),
+        v[None].squeeze(),
+        v.broadcast_to((9, 2, 3, 4)),
+    ]
     assert all(w.allocation is v.allocation for w in views)
     assert all(w.ptr == v.ptr for w in views)
     assert v.allocation.views == 6

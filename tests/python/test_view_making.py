@@ -7,9 +7,9 @@ import ctypes
 
 import numpy as np
 import pytest
-from support import CUDA_DEVICES, DEVICES, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, DEVICES, pattern
 
 MADE = [dv.empty, dv.zeros]
 

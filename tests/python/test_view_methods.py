@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import CUDA_DEVICES, DTYPES, NATIVE_VALUES, RECORD, layouts, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, DTYPES, NATIVE_VALUES, RECORD, layouts, pattern
 
 CUDA = CUDA_DEVICES[0]
 HOST_AND_DEVICE = ["cpu", CUDA]
@@ -144,7 +144,9 @@ def test_strings_and_complex_numbers():
     assert p.tobytes() == struct.pack("4p", b"ab")
 
 
-@pytest.mark.parametrize("dtype", [*DTYPES, RECORD, "f2", "?", "U4", ">i4", ">c8", "m8[s]"], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [*DTYPES, RECORD, "f2", "?", "U4", ">i4", ">c8", "m8[s]"], ids=str
+)
 def test_tolist_is_numpys(dtype):
     a = np.zeros((2, 3), dtype)
     if a.dtype.kind in "iufc":
@@ -344,7 +346,7 @@ def test_equality_with_other_objects():
 
 def test_nan_differs_from_itself():
     v = dv.view(array.array("d", [float("nan")]))
-    assert v != v  # noqa: PLR0124
+    assert v != v
     assert memoryview(v) != v
 
 
@@ -373,7 +375,7 @@ def test_padding_bytes_do_not_count():
 def test_released_views_equal_only_themselves():
     v, w = dv.view(b"abc"), dv.view(b"abc")
     v.release()
-    assert v == v  # noqa: PLR0124
+    assert v == v
     assert v != w
     assert w != v
     assert v != b"abc"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import CUDA_DEVICES, DEVICES, RECORD, keys, pattern
 
 import devview as dv
+from support import CUDA_DEVICES, DEVICES, RECORD, keys, pattern
 
 CUDA = CUDA_DEVICES[0]
 
@@ -348,9 +348,7 @@ def test_sub_views_keep_the_memory(device):
 
 def test_suboffsets_are_followed():
     testbuffer = pytest.importorskip("_testbuffer", reason="missing: CPython's _testbuffer")
-    nd = testbuffer.ndarray(
-        list(range(24)), shape=[2, 3, 4], format="i", flags=testbuffer.ND_PIL
-    )
+    nd = testbuffer.ndarray(list(range(24)), shape=[2, 3, 4], format="i", flags=testbuffer.ND_PIL)
     expected = np.arange(24).reshape(2, 3, 4)
     v = dv.view(nd)
     assert v.suboffsets == nd.suboffsets
