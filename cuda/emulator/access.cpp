@@ -4,6 +4,17 @@
 #include <cstdio>
 #include <string>
 
+#if defined(__SANITIZE_THREAD__)
+#define DEVVIEW_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DEVVIEW_UNDER_TSAN 1
+#endif
+#endif
+#ifndef DEVVIEW_UNDER_TSAN
+#define DEVVIEW_UNDER_TSAN 0
+#endif
+
 namespace devview::cuda::emulator {
 namespace {
 
@@ -97,7 +108,7 @@ void wait_unused(Lock& lock, std::uintptr_t begin) {
     });
 }
 
-#if defined(__SANITIZE_THREAD__)
+#if DEVVIEW_UNDER_TSAN
 extern "C" void AnnotateIgnoreReadsBegin(const char*, int);
 extern "C" void AnnotateIgnoreReadsEnd(const char*, int);
 extern "C" void AnnotateIgnoreWritesBegin(const char*, int);

@@ -14,10 +14,10 @@ constexpr std::size_t kNoGap = ~std::size_t{0};
 }  // namespace
 
 std::uintptr_t Arena::allocate(std::size_t nbytes) {
-    if (!valid() || nbytes > mapping_.nbytes - 2 * kAlignment) return 0;
+    if (!valid() || nbytes > mapping_.nbytes - 3 * kAlignment) return 0;
     const std::size_t extent = round_up(nbytes, kAlignment) + kAlignment;
     std::size_t offset = find_gap(cursor_, extent);
-    if (offset == kNoGap) offset = find_gap(0, extent);
+    if (offset == kNoGap) offset = find_gap(kAlignment, extent);
     if (offset == kNoGap) return 0;
     live_.emplace(offset, extent);
     count_chunks(offset, extent, +1);

@@ -47,7 +47,7 @@ private:
     DoubleMapping mapping_;
     std::map<std::size_t, std::size_t> live_{};  ///< offset to extent, gap included
     std::vector<int> live_in_chunk_;
-    std::size_t cursor_ = 0;
+    std::size_t cursor_ = kAlignment;  ///< a gap before the first block, too
 };
 
 }  // namespace devview::cuda::emulator

@@ -112,7 +112,7 @@ PyObject* resize(PyObject* object, PyObject* value) {
         }
         const std::shared_ptr<Allocation> allocation = live(object);
         {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             devview::resize(*allocation, static_cast<std::size_t>(size));
         }
         Py_RETURN_NONE;
@@ -122,7 +122,7 @@ PyObject* resize(PyObject* object, PyObject* value) {
 PyObject* free_block(PyObject* object, PyObject*) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const std::shared_ptr<Allocation> allocation = held(object);
-        const py::gil_scoped_release release;
+        const GilRelease release;
         allocation->free();
         Py_RETURN_NONE;
     });
@@ -188,7 +188,7 @@ PyObject* make(PyTypeObject*, PyObject* args, PyObject* kwargs) {
         const Device where = read_device(device_value);
         const Stream on = read_stream(stream_value, where);
         const auto allocation = [&] {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             return allocate(static_cast<std::size_t>(size), where, on);
         }();
         return reinterpret_cast<PyObject*>(object_of(allocation));

@@ -40,7 +40,7 @@ std::vector<py::object> all_devices() {
     std::vector<py::object> result{py::reinterpret_steal<py::object>(device_object(Device{}))};
     int count = 0;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         count = cuda::device_count();
     }
     for (int i = 0; i < count; ++i) {

@@ -29,7 +29,7 @@ Emulation start(int devices, const py::object& memory, std::int64_t delay_us) {
         }
         options.memory = static_cast<std::size_t>(bytes);
     }
-    const py::gil_scoped_release release;
+    const GilRelease release;
     cuda::emulate(options);
     return {};
 }
@@ -44,7 +44,7 @@ void require_emulator() {
 py::dict ledger(const Emulation&) {
     require_emulator();
     const emulation::Objects objects = [] {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return emulation::objects();
     }();
     py::dict result;
@@ -130,7 +130,7 @@ Raises DeviceError if the real CUDA runtime is in use.)");
     module.def("runtime_info", [] {
         py::dict result;
         const cuda::Runtime& runtime = [&]() -> const cuda::Runtime& {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             return cuda::runtime();
         }();
         int driver = 0;

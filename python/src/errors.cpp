@@ -46,8 +46,11 @@ void tell_release_error(const char* what) {
     const PyGILState_STATE gil = PyGILState_Ensure();
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
+    // The hook's default prints "Exception ignored in:" and this text.
+    PyObject* const where = PyUnicode_FromString("devview, giving memory back");
     PyErr_SetString(device_error, what);
-    PyErr_WriteUnraisable(nullptr);
+    PyErr_WriteUnraisable(where);
+    Py_XDECREF(where);
     PyErr_Restore(type, value, traceback);
     PyGILState_Release(gil);
 }

@@ -85,7 +85,7 @@ Under "forbid" an implicit copy raises BufferError, under "warn" it issues a Run
 HostItems::HostItems(const View& view, const char* operation, Order order) : view_(view) {
     if (host_accessible(view.device())) {
         if (view.allocation()->uses() != nullptr) {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             wait_for_host(*view.allocation());
         }
         data_ = static_cast<const char*>(view_.data());
@@ -93,7 +93,7 @@ HostItems::HostItems(const View& view, const char* operation, Order order) : vie
         return;
     }
     if (operation != nullptr) guard_transfer(view, operation);
-    const py::gil_scoped_release release;
+    const GilRelease release;
     staging_ = std::make_unique<Staging>(view_, false, order);
     staging_->wait();
     data_ = static_cast<const char*>(staging_->data());
@@ -117,7 +117,7 @@ void copy_items(const View& dst, const View& src, const Stream& stream) {
         copy(dst, src, stream);  // cheaper than letting the GIL go
         return;
     }
-    const py::gil_scoped_release release;
+    const GilRelease release;
     copy(dst, src, stream);
 }
 

@@ -174,7 +174,7 @@ View placed(View view, PyObject* device, PyObject* stream, PyObject* copy) {
                           to_string(where) + " needs a copy");
     }
     require_copyable(view, view, "view");
-    const py::gil_scoped_release release;
+    const GilRelease release;
     return copy_to(view, where, Order::C, on);
 }
 

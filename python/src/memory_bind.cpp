@@ -46,7 +46,7 @@ View allocated(const std::vector<std::int64_t>& shape, const Format& format, Dev
                                              format.itemsize(), order);
     const auto nbytes = static_cast<std::size_t>(layout.nbytes(format.itemsize()));
     const auto block = [&] {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return zeroed ? allocate_zeroed(nbytes, device, stream) : allocate(nbytes, device, stream);
     }();
     return View(block, block->data(), format, layout, false);
@@ -79,7 +79,7 @@ py::object copy_object(const py::object& object, const py::object& device, const
     const Order wanted = read_order(order.ptr(), fortran ? Order::F : Order::C);
     require_copyable(source, source, "copy");
     const auto copied = [&] {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return copy_to(source, where, wanted, on);
     }();
     return made(copied);
@@ -97,14 +97,14 @@ void copyto(const py::object& dst, const py::object& src, const py::object& stre
 py::object memory_info(const py::object& device) {
     const Device where = read_device(device.ptr());
     if (where.type == DeviceType::cuda) {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         cuda::require_device(where.id);
     }
     const MemoryGauge gauge = memory_gauge(where);
     const cuda::PinnedGauge pinned = cuda::pinned_gauge();
     std::size_t limit = 0;
     if (where.type == DeviceType::cuda) {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         limit = cuda::device_memory(where.id).total_bytes;
     } else if (where.type == DeviceType::cuda_host) {
         limit = pinned.limit_bytes;
@@ -192,7 +192,7 @@ are those of the process.)");
     module.def(
         "trim",
         [] {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             return cuda::trim();
         },
         "Cached pinned memory back to the system, unused pool memory back to the driver.\n\n"
@@ -201,7 +201,7 @@ are those of the process.)");
         "set_pinned_limit",
         [](const py::object& nbytes) {
             const std::size_t limit = byte_count(nbytes, "nbytes");
-            const py::gil_scoped_release release;
+            const GilRelease release;
             cuda::set_pinned_limit(limit);
         },
         py::arg("nbytes"),

@@ -4,6 +4,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <pybind11/pybind11.h>
 
+#include <cxxabi.h>
+#include <unistd.h>
+
 #include <utility>
 
 namespace devview::python {
@@ -15,9 +18,11 @@ void set_error_from_exception() noexcept;
 
 /// Runs `body` of a slot or C function; a C++ exception becomes a Python error and `failed`.
 template <class T, class F>
-T guarded(T failed, F&& body) noexcept {
+T guarded(T failed, F&& body) {
     try {
         return std::forward<F>(body)();
+    } catch (abi::__forced_unwind&) {
+        throw;  // CPython before 3.14 ends daemon threads this way once the interpreter is gone
     } catch (...) {
         set_error_from_exception();
         return failed;
@@ -32,6 +37,23 @@ inline bool python_alive() noexcept {
     return Py_IsInitialized() && !_Py_IsFinalizing();
 #endif
 }
+
+/// Lets the GIL go for a scope. A thread that would want it back after the interpreter has ended is
+/// parked for good, as Python 3.14 does: pthread_exit would unwind through C++ frames.
+class GilRelease {
+public:
+    GilRelease() : state_(python_alive() ? PyEval_SaveThread() : nullptr) {}
+    ~GilRelease() noexcept(false) {
+        if (state_ == nullptr) return;  // the finalising thread itself keeps the GIL
+        while (!python_alive()) pause();
+        PyEval_RestoreThread(state_);
+    }
+    GilRelease(const GilRelease&) = delete;
+    GilRelease& operator=(const GilRelease&) = delete;
+
+private:
+    PyThreadState* state_;
+};
 
 /// Adds dv.Error and the classes below it to the module, and the translation for pybind11.
 void bind_errors(py::module_& module);

@@ -20,7 +20,7 @@ public:
         format_ = held.format();
         ++view_object(view)->exports;
         try {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             staging_ = std::make_unique<Staging>(held, writable, Order::C, stream);
         } catch (...) {
             --view_object(view)->exports;
@@ -41,12 +41,12 @@ public:
     bool pinned() const { return live().pinned(); }
     bool ready() const {
         const Staging& staging = live();
-        const py::gil_scoped_release release;
+        const GilRelease release;
         return staging.ready();
     }
     void wait() {
         Staging& staging = live();
-        const py::gil_scoped_release release;
+        const GilRelease release;
         staging.wait();
     }
     py::object memory() {
@@ -121,7 +121,7 @@ private:
         const std::unique_ptr<Staging> staging = std::move(staging_);
         std::exception_ptr failure;
         {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             try {
                 staging->finish();
             } catch (...) {

@@ -17,7 +17,7 @@ Stream make_stream(const py::object& device) {
     if (where.type != DeviceType::cuda) {
         throw NameError("Stream: device " + to_string(where) + ", only CUDA devices have streams");
     }
-    const py::gil_scoped_release release;
+    const GilRelease release;
     return cuda::make_stream(where.id);
 }
 
@@ -28,7 +28,7 @@ void wait_for(const Stream& self, const py::object& other) {
     }
     const Stream stream = read_stream(other.ptr(), self.device());
     if (!stream) return;
-    const py::gil_scoped_release release;
+    const GilRelease release;
     Event::record(stream).order(self);
 }
 
@@ -70,13 +70,13 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
             "handle",
             [](const Stream& self) { return reinterpret_cast<std::uintptr_t>(self.handle()); },
             "The cudaStream_t as an int; 1 is the legacy stream, 2 the per-thread one.")
-        .def("synchronize", &cuda::synchronize, py::call_guard<py::gil_scoped_release>(),
+        .def("synchronize", &cuda::synchronize, py::call_guard<GilRelease>(),
              "Blocks until all work of the stream is done. Raises DeviceError.")
-        .def("query", &cuda::query, py::call_guard<py::gil_scoped_release>(),
+        .def("query", &cuda::query, py::call_guard<GilRelease>(),
              "True if all work of the stream is done. Does not wait.")
         .def(
             "record", [](const Stream& self) { return Event::record(self, true); },
-            py::call_guard<py::gil_scoped_release>(), "A new Event at this point of the stream.")
+            py::call_guard<GilRelease>(), "A new Event at this point of the stream.")
         .def("wait", &wait_for, py::arg("other"),
              "Later work of this stream waits for an Event, or for the work so far of another "
              "stream. The host does not wait.")
@@ -99,16 +99,16 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
     event_class
         .def(py::init([](const py::object& stream) {
                  const Stream where = read_stream(stream.ptr(), Device{DeviceType::cuda, 0});
-                 const py::gil_scoped_release release;
+                 const GilRelease release;
                  return Event::record(where ? where : cuda::legacy_stream(0), true);
              }),
              py::arg("stream") = py::none())
-        .def("synchronize", &Event::wait, py::call_guard<py::gil_scoped_release>(),
+        .def("synchronize", &Event::wait, py::call_guard<GilRelease>(),
              "Blocks until everything before the event is done.")
-        .def("query", &Event::done, py::call_guard<py::gil_scoped_release>(),
+        .def("query", &Event::done, py::call_guard<GilRelease>(),
              "True if everything before the event is done.")
         .def("elapsed", &Event::elapsed, py::arg("other"),
-             py::call_guard<py::gil_scoped_release>(),
+             py::call_guard<GilRelease>(),
              "Milliseconds from this event to ``other``; both must be done.")
         .def_property_readonly("device", [](const Event& self) {
             return py::reinterpret_steal<py::object>(

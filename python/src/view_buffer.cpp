@@ -63,7 +63,7 @@ void describe(Py_buffer* buffer, const View& view, const Layout& layout, int fla
 std::unique_ptr<Staging> staged(const View& view, int flags) {
     const bool fortran = asks(flags, PyBUF_F_CONTIGUOUS) && !asks(flags, PyBUF_C_CONTIGUOUS);
     guard_transfer(view, "memoryview");
-    const py::gil_scoped_release release;
+    const GilRelease release;
     auto staging = std::make_unique<Staging>(view, asks(flags, PyBUF_WRITABLE),
                                              fortran ? Order::F : Order::C);
     staging->wait();
@@ -84,7 +84,7 @@ void get_device(const View& view, Py_buffer* buffer, int flags) {
 void get_host(const View& view, Py_buffer* buffer, int flags) {
     check_request(view.layout(), view.itemsize(), flags);
     if (!plain_host(view)) {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         wait_for_host(*view.allocation());
     }
     describe(buffer, view, view.layout(), flags);
@@ -160,7 +160,7 @@ void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
         buffer->internal = nullptr;
         std::string failure;
         {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             try {
                 staging->finish();
             } catch (const std::exception& error) {

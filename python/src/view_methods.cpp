@@ -120,7 +120,7 @@ PyObject* bytes_of(PyObject* self, PyObject* order_value) {
     if (view.nbytes() <= 65536) {
         copy();
     } else {
-        const py::gil_scoped_release release_gil;  // nobody else has the bytes object yet
+        const GilRelease release_gil;  // nobody else has the bytes object yet
         copy();
     }
     return bytes.release().ptr();
@@ -323,7 +323,7 @@ PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, P
     }
     require_copyable(view, view, "to");
     View moved = [&] {
-        const py::gil_scoped_release release_gil;
+        const GilRelease release_gil;
         return copy_to(view, where, Order::C, stream);
     }();
     return new_view(std::move(moved));
@@ -337,7 +337,7 @@ PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObje
     const Order order = tobytes_order(view, arguments[1]);
     require_copyable(view, view, "copy");
     View made = [&] {
-        const py::gil_scoped_release release_gil;
+        const GilRelease release_gil;
         return copy_to(view, where, order, stream);
     }();
     return new_view(std::move(made));
@@ -373,7 +373,7 @@ PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, 
     pack_item(*view.format().node(), item.data(), arguments.require(0));
     const Stream stream = read_stream(arguments[1], view.device());
     {
-        const py::gil_scoped_release release_gil;
+        const GilRelease release_gil;
         fill(view, item.data(), stream);
     }
     Py_INCREF(self);

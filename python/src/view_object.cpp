@@ -50,7 +50,7 @@ void point_to(ViewObject* self, AllocationObject* allocation) noexcept {
     self->allocation = allocation;
 }
 
-void let_go(ViewObject* self) noexcept {
+void let_go(ViewObject* self) {
     if (takes_driver_lock(self->view.allocation())) {
         drop(std::move(self->view));
     } else {
@@ -111,15 +111,15 @@ void release_view(ViewObject* self) {
     let_go(self);
 }
 
-void drop(std::shared_ptr<Allocation> allocation) noexcept {
+void drop(std::shared_ptr<Allocation> allocation) {
     if (!takes_driver_lock(allocation)) return;
-    const py::gil_scoped_release release;
+    const GilRelease release;
     allocation.reset();
 }
 
-void drop(View view) noexcept {
+void drop(View view) {
     if (!takes_driver_lock(view.allocation())) return;
-    const py::gil_scoped_release release;
+    const GilRelease release;
     view.release();
 }
 

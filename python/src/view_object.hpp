@@ -60,8 +60,8 @@ void release_view(ViewObject* object);
 AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation);
 
 /// Drops what may be the last holder: the GIL is released where a driver lock may be taken.
-void drop(std::shared_ptr<Allocation> allocation) noexcept;
-void drop(View view) noexcept;
+void drop(std::shared_ptr<Allocation> allocation);
+void drop(View view);
 
 void make_view_type(py::module_& module);
 void make_allocation_type(py::module_& module);
