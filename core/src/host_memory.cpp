@@ -70,8 +70,8 @@ std::shared_ptr<Allocation> allocate_host_zeroed(std::size_t nbytes) {
         return allocation;
     }
     auto mapping = std::make_unique<Mapping>();
-    void* const data = mmap(nullptr, nbytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const data =
+        mmap(nullptr, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) out_of_memory(nbytes);
     *mapping = Mapping{data, nbytes};
     return own(data, nbytes, mapping.release(), [](void* context, Stream) noexcept {

@@ -1,13 +1,14 @@
 // The ledger: an intrusive list of living allocations and the gauges of each device.
-#include "ledger_list.hpp"
-
 #include <algorithm>
 #include <thread>
+
+#include "ledger_list.hpp"
 
 namespace devview {
 
 void SpinLock::lock() noexcept {
-    while (flag_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+    while (flag_.test_and_set(std::memory_order_acquire))
+        std::this_thread::yield();
 }
 
 Ledger& Ledger::get() noexcept {

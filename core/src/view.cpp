@@ -32,8 +32,8 @@ std::int64_t adjust_slice(std::int64_t extent, const std::optional<std::int64_t>
     start = given_start ? clamp(*given_start) : (step < 0 ? highest : lowest);
     const std::int64_t stop = given_stop ? clamp(*given_stop) : (step < 0 ? lowest : highest);
     // Unsigned, so that a step of INT64_MIN has a magnitude.
-    const auto stride = step < 0 ? 0 - static_cast<std::uint64_t>(step)
-                                 : static_cast<std::uint64_t>(step);
+    const auto stride =
+        step < 0 ? 0 - static_cast<std::uint64_t>(step) : static_cast<std::uint64_t>(step);
     const std::int64_t span = step < 0 ? start - stop : stop - start;
     if (span <= 0) return 0;
     return static_cast<std::int64_t>((static_cast<std::uint64_t>(span) - 1) / stride) + 1;
@@ -118,14 +118,15 @@ View View::index(int axis, std::int64_t index) const {
     }
     char* pointer = nullptr;
     std::memcpy(&pointer, static_cast<const char*>(data_) + at * strides()[0], sizeof pointer);
-    const Layout rest = Layout::strided(ndim() - 1, shape() + 1, strides() + 1, suboffset + 1,
-                                        itemsize());
+    const Layout rest =
+        Layout::strided(ndim() - 1, shape() + 1, strides() + 1, suboffset + 1, itemsize());
     return View(allocation_, pointer + suboffset[0], format_, rest, readonly_, stream_);
 }
 
 View View::transpose() const {
     int axes[kMaxNdim];
-    for (int i = 0; i < ndim(); ++i) axes[i] = ndim() - 1 - i;
+    for (int i = 0; i < ndim(); ++i)
+        axes[i] = ndim() - 1 - i;
     return transpose(axes);
 }
 
@@ -157,7 +158,8 @@ View View::remove_axis(int axis) const {
 void View::require_same_objects(const Format& format) const {
     if (format.has_objects() != format_.has_objects()) {
         throw FormatError("cast: '" + format_.str() + "' to '" + format.str() +
-                              "': Python objects cannot be read as other items", 0);
+                              "': Python objects cannot be read as other items",
+                          0);
     }
 }
 
@@ -237,8 +239,8 @@ View View::field(std::string_view name) const {
                     Layout::strided(axes, shape_all, strides_all, suboffsets_all, item->itemsize),
                     readonly_, stream_);
     }
-    throw FormatError("field: no field '" + std::string(name) + "' in format '" + format_.str() +
-                          "'", 0);
+    throw FormatError(
+        "field: no field '" + std::string(name) + "' in format '" + format_.str() + "'", 0);
 }
 
 View View::as_readonly() const {

@@ -1,6 +1,8 @@
 // Turning the status of a runtime call into a DeviceError, and keeping the last-error slot clean.
 #include "src/check.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <string>
 
@@ -13,6 +15,12 @@ namespace {
 
 std::atomic<bool> unloading{false};
 std::atomic<bool> failed_device_told{false};
+
+/// CUDA does not survive a fork: what the child lets go of belongs to its parent's process. A
+/// parent that had not used CUDA yet leaves the child free to.
+const int watches_forks = pthread_atfork(nullptr, nullptr, [] {
+    if (runtime_chosen()) unloading.store(true, std::memory_order_relaxed);
+});
 
 /// Errors of a failed device come back from every call and cannot be cleared.
 bool is_sticky(const std::exception& error) noexcept {

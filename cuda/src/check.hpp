@@ -12,7 +12,8 @@ namespace devview::cuda {
 /// leaves another's there. Remembers that the driver is gone if the status says so.
 void clear_error(cudaError_t status) noexcept;
 
-/// True once a call returned cudaErrorCudartUnloading: releases then abandon what they hold.
+/// True once a call returned cudaErrorCudartUnloading, and in the child of a fork after the runtime
+/// was used: releases then abandon what they hold.
 bool driver_gone() noexcept;
 
 /// cudaErrorNotReady is an answer, not a failure. True: done; throws DeviceError for real failures.

@@ -77,6 +77,10 @@ private:
     void record_held(const Stream& stream);
     void record_raw(const Stream& stream);
     void forget(const Snapshot& done);
+    /// A block may be used on any number of streams in its life: the idle ones are let go.
+    void forget_done();
+
+    static constexpr std::size_t kMany = 8;
 
     int device_;
     Stream home_{};     ///< durable, or none: host memory, or a raw home, whose work is in raw_
@@ -107,13 +111,26 @@ void BlockUses::record(const Stream& asked) {
 }
 
 void BlockUses::record_held(const Stream& stream) {
-    const std::lock_guard lock(mutex_);
-    for (HeldUse& use : held_) {
-        if (!same_queue(use.stream, stream)) continue;
-        ++use.count;
-        return;
+    {
+        const std::lock_guard lock(mutex_);
+        for (HeldUse& use : held_) {
+            if (!same_queue(use.stream, stream)) continue;
+            ++use.count;
+            return;
+        }
+        held_.push_back({stream, 1});
+        if (held_.size() % kMany != 0) return;
     }
-    held_.push_back({stream, 1});
+    forget_done();
+}
+
+void BlockUses::forget_done() {
+    Snapshot done = snapshot();
+    done.raw.clear();
+    done.held.erase(std::remove_if(done.held.begin(), done.held.end(),
+                                   [](const HeldUse& use) { return !query(use.stream); }),
+                    done.held.end());
+    forget(done);
 }
 
 void BlockUses::record_raw(const Stream& stream) {

@@ -1,7 +1,7 @@
 """devview: device-tagged array views.
 
-One view type for memory wherever it lives. A ``View`` knows its device, layout, item format, and who
-must be told when it is done; it is a Python buffer on any device.
+One view type for memory wherever it lives. A ``View`` knows its device, layout, item format, and
+who must be told when it is done; it is a Python buffer on any device.
 """
 
 from devview._devview import (

@@ -1,5 +1,7 @@
 // The Allocation type: an owner of memory apart from its views.
 
+#include <structmember.h>  // needs Python.h first
+
 #include <cstddef>
 #include <vector>
 
@@ -10,8 +12,6 @@
 #include "stream_object.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
-
-#include <structmember.h>  // needs Python.h first
 
 namespace devview::python {
 
@@ -84,7 +84,8 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
         if (format.itemsize() == 0) throw FormatError("view: itemsize 0", 0);
         if (format.has_objects()) {
             throw FormatError("view: format '" + format.str() +
-                                  "' holds Python objects; only imported memory may", 0);
+                                  "' holds Python objects; only imported memory may",
+                              0);
         }
         std::vector<std::int64_t> shape;
         if (shape_value != nullptr && shape_value != Py_None) {
@@ -97,8 +98,8 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
                                   std::to_string(format.itemsize()));
             }
         }
-        const Layout layout = Layout::contiguous(static_cast<int>(shape.size()), shape.data(),
-                                                 format.itemsize());
+        const Layout layout =
+            Layout::contiguous(static_cast<int>(shape.size()), shape.data(), format.itemsize());
         return new_view(
             view_of(allocation->data(), format, layout, allocation->device(), allocation));
     });
@@ -142,14 +143,16 @@ PyMethodDef methods[] = {
     {"view", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(make_view)),
      METH_VARARGS | METH_KEYWORDS,
      "view($self, /, format='B', shape=None)\n--\n\nA dense view from the block's start.\n\n"
-     "Without a shape it is 1-d and covers the whole block. Raises LayoutError if it does not fit."},
+     "Without a shape it is 1-d and covers the whole block. Raises LayoutError if it does not "
+     "fit."},
     {"resize", resize, METH_O,
      "resize($self, nbytes, /)\n--\n\nGives the block another size; the content is kept as far as "
      "it fits.\n\nThe address may change. Raises BufferError, naming the count, while anything "
      "views the block, and\nfor memory that devview does not own; OutOfMemory (then nothing has "
      "changed)."},
     {"free", free_block, METH_NOARGS,
-     "free($self, /)\n--\n\nGives the block back now; idempotent.\n\nRaises BufferError, naming the "
+     "free($self, /)\n--\n\nGives the block back now; idempotent.\n\nRaises BufferError, naming "
+     "the "
      "count, while a view or export lives."},
     {"__enter__", enter, METH_NOARGS, "The allocation itself."},
     {"__exit__", leave, METH_VARARGS, "Frees the block."},
@@ -160,12 +163,11 @@ PyObject* repr(PyObject* object) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const auto& allocation = held(object);
         if (allocation->freed()) return PyUnicode_FromString("<devview.Allocation freed>");
-        const auto where =
-            py::reinterpret_steal<py::object>(device_object(allocation->device()));
-        return PyUnicode_FromFormat("<devview.Allocation %S %zu bytes at %p, %lld views, %lld exports>",
-                                    where.ptr(), allocation->nbytes(), allocation->data(),
-                                    static_cast<long long>(allocation->views()),
-                                    static_cast<long long>(allocation->exports()));
+        const auto where = py::reinterpret_steal<py::object>(device_object(allocation->device()));
+        return PyUnicode_FromFormat(
+            "<devview.Allocation %S %zu bytes at %p, %lld views, %lld exports>", where.ptr(),
+            allocation->nbytes(), allocation->data(), static_cast<long long>(allocation->views()),
+            static_cast<long long>(allocation->exports()));
     });
 }
 

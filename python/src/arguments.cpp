@@ -26,7 +26,8 @@ std::string text_of(PyObject* value, const char* name) {
         return std::string(data, static_cast<std::size_t>(size));
     }
     if (PyBytes_Check(value)) {
-        return std::string(PyBytes_AS_STRING(value), static_cast<std::size_t>(PyBytes_GET_SIZE(value)));
+        return std::string(PyBytes_AS_STRING(value),
+                           static_cast<std::size_t>(PyBytes_GET_SIZE(value)));
     }
     wrong_type(name, "a string", value);
 }
@@ -68,8 +69,8 @@ Stream read_stream(PyObject* value, Device device) {
         return Stream::raw(device, reinterpret_cast<void*>(bits == 0 ? 1 : bits));
     }
     // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
-    py::object told = py::reinterpret_steal<py::object>(
-        PyObject_GetAttrString(value, "__cuda_stream__"));
+    py::object told =
+        py::reinterpret_steal<py::object>(PyObject_GetAttrString(value, "__cuda_stream__"));
     if (!told) {
         PyErr_Clear();
         wrong_type("stream", "None, an int handle, a dv.Stream or an object with __cuda_stream__",

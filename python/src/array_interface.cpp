@@ -40,21 +40,31 @@ std::string format_of_typestr(const std::string& typestr) {
         throw bad(2);
     };
     switch (typestr[1]) {
-        case 'b': return number("?", {1});
-        case 'i': return number("bhiq", {1, 2, 4, 8});
-        case 'u': return number("BHIQ", {1, 2, 4, 8});
-        case 'f': return number("efdg", {2, 4, 8, 16});
+        case 'b':
+            return number("?", {1});
+        case 'i':
+            return number("bhiq", {1, 2, 4, 8});
+        case 'u':
+            return number("BHIQ", {1, 2, 4, 8});
+        case 'f':
+            return number("efdg", {2, 4, 8, 16});
         case 'c': {
             const std::string real = size == 8 ? "f" : size == 16 ? "d" : size == 32 ? "g" : "";
             if (real.empty()) throw bad(2);
             return prefix + "Z" + real;
         }
-        case 'S': return std::to_string(size) + "s";
-        case 'U': return prefix + std::to_string(size) + "w";
-        case 'V': return std::to_string(size) + "x";
-        case 'O': return "O";
-        case 't': break;  // bit fields: no array library makes them
-        default: break;
+        case 'S':
+            return std::to_string(size) + "s";
+        case 'U':
+            return prefix + std::to_string(size) + "w";
+        case 'V':
+            return std::to_string(size) + "x";
+        case 'O':
+            return "O";
+        case 't':
+            break;  // bit fields: no array library makes them
+        default:
+            break;
     }
     throw bad(1);
 }
@@ -95,7 +105,8 @@ std::string format_of_member(const py::handle& member, int depth) {
 std::string format_of_descr(const py::list& descr, int depth) {
     if (depth > 32) throw FormatError("descr: nested deeper than 32", 0);
     std::string format = "T{^";  // padding is spelled out as members without a name
-    for (const py::handle member : descr) format += format_of_member(member, depth);
+    for (const py::handle member : descr)
+        format += format_of_member(member, depth);
     return format + "}";
 }
 
@@ -108,7 +119,8 @@ Format read_items(const py::dict& interface) {
     if (text[1] != 'V' || !PyList_Check(descr.ptr())) return scalar;
     // NumPy gives every void type the descr [('', '|V4')].
     const auto members = descr.cast<py::list>();
-    if (members.size() == 1 && py::object(members[0]).equal(py::make_tuple("", text))) return scalar;
+    if (members.size() == 1 && py::object(members[0]).equal(py::make_tuple("", text)))
+        return scalar;
     return Format::with_itemsize(format_of_descr(members, 0), scalar.itemsize());
 }
 
@@ -164,8 +176,8 @@ std::uintptr_t read_address(PyObject* value, const char* name) {
 void require_address_range(std::uintptr_t address, std::int64_t low, std::int64_t high,
                            const char* function) {
     std::uintptr_t end = 0;
-    const bool wraps_low = low < 0 && address < static_cast<std::uintptr_t>(0) -
-                                                    static_cast<std::uintptr_t>(low);
+    const bool wraps_low =
+        low < 0 && address < static_cast<std::uintptr_t>(0) - static_cast<std::uintptr_t>(low);
     const bool wraps_high =
         high > 0 && __builtin_add_overflow(address, static_cast<std::uintptr_t>(high), &end);
     if (wraps_low || wraps_high) {

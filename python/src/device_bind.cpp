@@ -86,20 +86,19 @@ Equal to another Device of the same memory, and to its name.)")
         .def_property_readonly("type", type_name, "The name without the number: \"cuda\".")
         .def_property_readonly(
             "id", [](Device self) { return self.id; }, "The number; 0 on cpu, pinned, managed.")
-        .def_property_readonly("name", [](Device self) { return to_string(self); },
-                               "The name, \"cuda:0\".")
+        .def_property_readonly(
+            "name", [](Device self) { return to_string(self); }, "The name, \"cuda:0\".")
         .def_property_readonly("emulated", emulated,
                                "True if this process emulates CUDA and the device is CUDA's.")
-        .def_property_readonly("host_accessible",
-                               [](Device self) { return host_accessible(self); },
-                               "True if the host may dereference the memory.")
+        .def_property_readonly(
+            "host_accessible", [](Device self) { return host_accessible(self); },
+            "True if the host may dereference the memory.")
         .def_property_readonly(
             "dlpack",
             [](Device self) { return py::make_tuple(static_cast<int>(self.type), self.id); },
             "(device_type, device_id) as DLPack numbers them.")
         .def("__eq__", equals, py::is_operator())
-        .def("__hash__",
-             [](Device self) { return py::hash(py::str(to_string(self))); })
+        .def("__hash__", [](Device self) { return py::hash(py::str(to_string(self))); })
         .def("__str__", shown)
         .def("__repr__", [](Device self) { return "Device('" + shown(self) + "')"; })
         .def("__reduce__", [](const py::object& self) {

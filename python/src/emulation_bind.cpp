@@ -65,11 +65,10 @@ py::dict ledger(const Emulation&) {
 
 void bind_emulation(py::module_& module) {
     py::class_<Emulation>(module, "_Emulation", R"(The emulated CUDA device of this process.)")
-        .def_property_readonly("active",
-                               [](const Emulation&) {
-                                   return cuda::runtime_chosen() && cuda::runtime().emulated;
-                               },
-                               "True if this process emulates CUDA.")
+        .def_property_readonly(
+            "active",
+            [](const Emulation&) { return cuda::runtime_chosen() && cuda::runtime().emulated; },
+            "True if this process emulates CUDA.")
         .def_property_readonly(
             "calls",
             [](const Emulation&) {
@@ -77,46 +76,53 @@ void bind_emulation(py::module_& module) {
                 return emulation::calls();
             },
             "Names of the runtime calls so far, in order; a kernel is \"cudaLaunchKernel\".")
-        .def("count",
-             [](const Emulation&, const std::string& name) {
-                 require_emulator();
-                 return emulation::count(name);
-             },
-             py::arg("name"), "How often a runtime call was made.")
-        .def("clear",
-             [](const Emulation&) {
-                 require_emulator();
-                 emulation::clear_calls();
-             },
-             "Forgets the calls so far.")
-        .def("fail",
-             [](const Emulation&, const std::string& name, int n, int error) {
-                 require_emulator();
-                 emulation::fail(name, n, error);
-             },
-             py::arg("name"), py::arg("n") = 1, py::arg("error") = 2,
-             "The nth next call of ``name`` (1: the very next) returns CUDA's ``error`` and does\n"
-             "nothing else. With \"kernel\", \"copy\" or \"memset\" the nth executed operation fails\n"
-             "asynchronously, and the device's error is sticky.")
-        .def("clear_faults",
-             [](const Emulation&) {
-                 require_emulator();
-                 emulation::clear_faults();
-             },
-             "Forgets what fail() asked for.")
-        .def("clear_sticky",
-             [](const Emulation&) {
-                 require_emulator();
-                 emulation::clear_sticky();
-             },
-             "Ends the sticky error of every device, which no GPU can.")
+        .def(
+            "count",
+            [](const Emulation&, const std::string& name) {
+                require_emulator();
+                return emulation::count(name);
+            },
+            py::arg("name"), "How often a runtime call was made.")
+        .def(
+            "clear",
+            [](const Emulation&) {
+                require_emulator();
+                emulation::clear_calls();
+            },
+            "Forgets the calls so far.")
+        .def(
+            "fail",
+            [](const Emulation&, const std::string& name, int n, int error) {
+                require_emulator();
+                emulation::fail(name, n, error);
+            },
+            py::arg("name"), py::arg("n") = 1, py::arg("error") = 2,
+            "The nth next call of ``name`` (1: the very next) returns CUDA's ``error`` and does\n"
+            "nothing else. With \"kernel\", \"copy\" or \"memset\" the nth executed operation "
+            "fails\n"
+            "asynchronously, and the device's error is sticky.")
+        .def(
+            "clear_faults",
+            [](const Emulation&) {
+                require_emulator();
+                emulation::clear_faults();
+            },
+            "Forgets what fail() asked for.")
+        .def(
+            "clear_sticky",
+            [](const Emulation&) {
+                require_emulator();
+                emulation::clear_sticky();
+            },
+            "Ends the sticky error of every device, which no GPU can.")
         .def("ledger", ledger, "What is alive in the emulator: a dict of counts and bytes.")
-        .def("set_delay",
-             [](const Emulation&, std::int64_t microseconds) {
-                 require_emulator();
-                 emulation::set_delay(microseconds);
-             },
-             py::arg("microseconds"), "Every stream operation sleeps that long first.");
+        .def(
+            "set_delay",
+            [](const Emulation&, std::int64_t microseconds) {
+                require_emulator();
+                emulation::set_delay(microseconds);
+            },
+            py::arg("microseconds"), "Every stream operation sleeps that long first.");
     module.def("emulate", start, py::arg("devices") = 1, py::kw_only(),
                py::arg("memory") = py::none(), py::arg("delay_us") = 0,
                R"(Emulates CUDA devices in this process, for tests on machines without a GPU.
@@ -127,29 +133,32 @@ operation, which makes a missing wait show as wrong data. Device memory cannot b
 host: dereferencing it is a segmentation fault, as on a real system. Returns ``devview.emulation``.
 Raises DeviceError if the real CUDA runtime is in use.)");
     module.attr("emulation") = Emulation{};
-    module.def("runtime_info", [] {
-        py::dict result;
-        const cuda::Runtime& runtime = [&]() -> const cuda::Runtime& {
-            const GilRelease release;
-            return cuda::runtime();
-        }();
-        int driver = 0;
-        int version = 0;
-        runtime.DriverGetVersion(&driver);
-        runtime.RuntimeGetVersion(&version);
-        runtime.GetLastError();
-        result["emulated"] = runtime.emulated;
-        result["driver_version"] = driver;
-        result["runtime_version"] = version;
-        py::list names;
-        for (int i = 0; i < cuda::device_count(); ++i) {
-            char name[256] = "";
-            runtime.DeviceName(name, static_cast<int>(sizeof name), i);
-            names.append(name);
-        }
-        result["devices"] = names;
-        return result;
-    }, "The CUDA runtime in use: emulated, driver_version, runtime_version, devices (names).");
+    module.def(
+        "runtime_info",
+        [] {
+            py::dict result;
+            const cuda::Runtime& runtime = [&]() -> const cuda::Runtime& {
+                const GilRelease release;
+                return cuda::runtime();
+            }();
+            int driver = 0;
+            int version = 0;
+            runtime.DriverGetVersion(&driver);
+            runtime.RuntimeGetVersion(&version);
+            runtime.GetLastError();
+            result["emulated"] = runtime.emulated;
+            result["driver_version"] = driver;
+            result["runtime_version"] = version;
+            py::list names;
+            for (int i = 0; i < cuda::device_count(); ++i) {
+                char name[256] = "";
+                runtime.DeviceName(name, static_cast<int>(sizeof name), i);
+                names.append(name);
+            }
+            result["devices"] = names;
+            return result;
+        },
+        "The CUDA runtime in use: emulated, driver_version, runtime_version, devices (names).");
 }
 
 }  // namespace devview::python

@@ -33,8 +33,7 @@ void raise_with(PyObject* type, const char* message,
 
 PyObject* add_class(py::module_& module, const char* name, const char* doc, PyObject* bases) {
     const std::string qualified = std::string("devview.") + name;
-    PyObject* const type =
-        PyErr_NewExceptionWithDoc(qualified.c_str(), doc, bases, nullptr);
+    PyObject* const type = PyErr_NewExceptionWithDoc(qualified.c_str(), doc, bases, nullptr);
     if (type == nullptr) throw py::error_already_set();
     module.add_object(name, py::reinterpret_borrow<py::object>(type));
     return type;
@@ -76,8 +75,7 @@ void set_error_from_exception() noexcept {
     } catch (const NameError& error) {
         PyErr_SetString(device_name_error, error.what());
     } catch (const FormatError& error) {
-        raise_with(format_error, error.what(),
-                   {{"position", PyLong_FromSize_t(error.position())}});
+        raise_with(format_error, error.what(), {{"position", PyLong_FromSize_t(error.position())}});
     } catch (const LayoutError& error) {
         PyErr_SetString(layout_error, error.what());
     } catch (const BufferError& error) {
@@ -104,17 +102,18 @@ void bind_errors(py::module_& module) {
     format_error = add_class(module, "FormatError",
                              "A format that cannot be read; `position` counts characters from 0.",
                              bases(error_class, PyExc_ValueError).ptr());
-    layout_error = add_class(module, "LayoutError",
-                             "A shape, stride, axis or slice that makes no sense.",
-                             bases(error_class, PyExc_ValueError).ptr());
+    layout_error =
+        add_class(module, "LayoutError", "A shape, stride, axis or slice that makes no sense.",
+                  bases(error_class, PyExc_ValueError).ptr());
     device_error = add_class(module, "DeviceError",
                              "A call of the CUDA runtime failed: its `code` and `name`.",
                              bases(error_class, PyExc_RuntimeError).ptr());
     device_name_error = add_class(module, "DeviceNameError", "A device name that means nothing.",
                                   bases(device_error, PyExc_ValueError).ptr());
-    out_of_memory = add_class(module, "OutOfMemory",
-                              "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
-                              bases(error_class, PyExc_MemoryError).ptr());
+    out_of_memory =
+        add_class(module, "OutOfMemory",
+                  "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
+                  bases(error_class, PyExc_MemoryError).ptr());
     add_class(module, "ImportRefused",
               "No protocol of the object could be used; the message names each and why.",
               py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
@@ -138,7 +137,8 @@ void bind_errors(py::module_& module) {
     set_release_error_handler(tell_release_error);
     module.def(
         "release_errors", [] { return release_errors(); },
-        "Number of releases (frees, write-backs, release callbacks) that failed in this process.\n\n"
+        "Number of releases (frees, write-backs, release callbacks) that failed in this "
+        "process.\n\n"
         "Each was told once through ``sys.unraisablehook``; the memory was let go all the same.");
 }
 

@@ -27,8 +27,8 @@ class TransferGuard {
 public:
     explicit TransferGuard(const std::string& mode) {
         check_mode(mode);
-        token_ = py::reinterpret_steal<py::object>(
-            PyContextVar_Set(guard_mode, py::str(mode).ptr()));
+        token_ =
+            py::reinterpret_steal<py::object>(PyContextVar_Set(guard_mode, py::str(mode).ptr()));
         if (!token_) throw py::error_already_set();
     }
     void restore() {
@@ -64,11 +64,10 @@ void bind_transfer_guard(py::module_& module) {
     if (guard_mode == nullptr) throw py::error_already_set();
     py::class_<TransferGuard>(module, "_TransferGuard")
         .def("__enter__", [](const py::object& self) { return self; })
-        .def("__exit__",
-             [](TransferGuard& self, const py::args&) {
-                 self.restore();
-                 return false;
-             });
+        .def("__exit__", [](TransferGuard& self, const py::args&) {
+            self.restore();
+            return false;
+        });
     module.def(
         "transfer_guard", [](const std::string& mode) { return TransferGuard(mode); },
         py::arg("mode"),

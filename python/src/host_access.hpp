@@ -31,9 +31,7 @@ private:
 };
 
 /// True if the host reads the view's memory in place and nothing has to be waited for.
-inline bool plain_host(const View& view) noexcept {
-    return view.device().type == DeviceType::cpu;
-}
+inline bool plain_host(const View& view) noexcept { return view.device().type == DeviceType::cpu; }
 
 /// Writes one item's bytes to `where`, a 0-d view on any device.
 void write_item(const View& where, PyObject* value);

@@ -26,9 +26,7 @@ public:
     BufferRequest(const BufferRequest&) = delete;
     BufferRequest& operator=(const BufferRequest&) = delete;
     /// Writable if the exporter can, else read-only. False with a Python error set.
-    bool get(PyObject* object) {
-        return PyObject_GetBuffer(object, &buffer_, PyBUF_FULL_RO) == 0;
-    }
+    bool get(PyObject* object) { return PyObject_GetBuffer(object, &buffer_, PyBUF_FULL_RO) == 0; }
     Py_buffer& operator*() noexcept { return buffer_; }
     Py_buffer* operator->() noexcept { return &buffer_; }
 
@@ -108,8 +106,8 @@ View view_of_buffer(BufferRequest& request) {
     auto* const data = static_cast<char*>(buffer.buf);
     if (data == nullptr && buffer.len > 0) throw LayoutError("view: buf is NULL");
     const bool readonly = buffer.readonly != 0;
-    auto allocation = adopt_buffer(buffer, data + bounds.low,
-                                   static_cast<std::size_t>(bounds.high - bounds.low));
+    auto allocation =
+        adopt_buffer(buffer, data + bounds.low, static_cast<std::size_t>(bounds.high - bounds.low));
     return View(std::move(allocation), data, std::move(format), std::move(layout), readonly);
 }
 
@@ -251,8 +249,8 @@ View import_view(PyObject* object) {
 void require_copyable(const View& dst, const View& src, const char* function) {
     const std::string where = std::string(function) + ": ";
     if (dst.format() != src.format()) {
-        throw FormatError(where + "format '" + src.format().text() + "' into '" +
-                              dst.format().text() + "'", 0);
+        throw FormatError(
+            where + "format '" + src.format().text() + "' into '" + dst.format().text() + "'", 0);
     }
     if (dst.format().has_objects()) {
         throw FormatError(where + "format '" + dst.format().text() + "' holds Python objects", 0);
@@ -280,8 +278,10 @@ py::object from_buffer(const py::object& object, const py::object& format, const
         const Format wanted = read_format(format.ptr());
         view = shape.is_none() && strides.is_none() && view.ndim() > 0
                    ? view.cast(wanted)
-                   : view.cast(wanted, 1, std::vector<std::int64_t>{
-                         view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize())}.data());
+                   : view.cast(wanted, 1,
+                               std::vector<std::int64_t>{
+                                   view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize())}
+                                   .data());
     }
     if (!shape.is_none()) {
         const auto extents = read_shape(shape.ptr());
@@ -290,15 +290,15 @@ py::object from_buffer(const py::object& object, const py::object& format, const
         if (!strides.is_none()) {
             steps = read_integers(strides.ptr(), "strides");
             if (steps.size() != extents.size()) {
-                throw LayoutError("from_buffer: " + std::to_string(steps.size()) +
-                                  " strides for " + std::to_string(axes) + " axes");
+                throw LayoutError("from_buffer: " + std::to_string(steps.size()) + " strides for " +
+                                  std::to_string(axes) + " axes");
             }
         }
-        view = view_of(view.data(), view.format(),
-                       Layout::strided(axes, extents.data(), strides.is_none() ? nullptr
-                                                                               : steps.data(),
-                                       nullptr, view.itemsize()),
-                       view.device(), view.allocation(), view.readonly());
+        view = view_of(
+            view.data(), view.format(),
+            Layout::strided(axes, extents.data(), strides.is_none() ? nullptr : steps.data(),
+                            nullptr, view.itemsize()),
+            view.device(), view.allocation(), view.readonly());
     } else if (!strides.is_none()) {
         throw LayoutError("from_buffer: strides given without a shape");
     }
@@ -359,7 +359,8 @@ py::object from_pointer(const py::object& pointer, const py::object& shape,
         new_view(View(std::move(allocation), data, items, layout, readonly)));
 }
 
-constexpr const char* kViewDoc = R"(view(obj, /, *, device=None, stream=None, copy=None, readonly=None)
+constexpr const char* kViewDoc =
+    R"(view(obj, /, *, device=None, stream=None, copy=None, readonly=None)
 --
 
 A View of any exporter's memory, without a copy.

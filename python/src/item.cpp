@@ -26,8 +26,8 @@ PyObject* unpack_axis(const FormatNode& format, int axis, const char*& data) {
         data += format.element->itemsize;
         return item;
     }
-    py::object list = py::reinterpret_steal<py::object>(
-        PyList_New(static_cast<Py_ssize_t>(format.shape[axis])));
+    py::object list =
+        py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(format.shape[axis])));
     if (!list) throw py::error_already_set();
     for (Py_ssize_t i = 0; i < static_cast<Py_ssize_t>(format.shape[axis]); ++i) {
         PyList_SET_ITEM(list.ptr(), i, unpack_axis(format, axis + 1, data));

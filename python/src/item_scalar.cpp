@@ -51,19 +51,27 @@ To bit_cast(From from) noexcept {
 
 PyObject* unpack_signed(const unsigned char* bytes, std::int64_t size) {
     switch (size) {
-        case 1: return PyLong_FromLong(load<signed char>(bytes));
-        case 2: return PyLong_FromLong(load<std::int16_t>(bytes));
-        case 4: return PyLong_FromLong(load<std::int32_t>(bytes));
-        default: return PyLong_FromLongLong(load<std::int64_t>(bytes));
+        case 1:
+            return PyLong_FromLong(load<signed char>(bytes));
+        case 2:
+            return PyLong_FromLong(load<std::int16_t>(bytes));
+        case 4:
+            return PyLong_FromLong(load<std::int32_t>(bytes));
+        default:
+            return PyLong_FromLongLong(load<std::int64_t>(bytes));
     }
 }
 
 PyObject* unpack_unsigned(const unsigned char* bytes, std::int64_t size) {
     switch (size) {
-        case 1: return PyLong_FromLong(bytes[0]);
-        case 2: return PyLong_FromLong(load<std::uint16_t>(bytes));
-        case 4: return PyLong_FromUnsignedLong(load<std::uint32_t>(bytes));
-        default: return PyLong_FromUnsignedLongLong(load<std::uint64_t>(bytes));
+        case 1:
+            return PyLong_FromLong(bytes[0]);
+        case 2:
+            return PyLong_FromLong(load<std::uint16_t>(bytes));
+        case 4:
+            return PyLong_FromUnsignedLong(load<std::uint32_t>(bytes));
+        default:
+            return PyLong_FromUnsignedLongLong(load<std::uint64_t>(bytes));
     }
 }
 
@@ -79,7 +87,8 @@ void pack_integer(const FormatNode& format, unsigned char* bytes, PyObject* valu
         int overflow = 0;
         const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
         const int shift = 64 - 8 * size;
-        const auto widened = static_cast<long long>(static_cast<unsigned long long>(number) << shift);
+        const auto widened =
+            static_cast<long long>(static_cast<unsigned long long>(number) << shift);
         if (overflow != 0 || (widened >> shift) != number) wrong_item_value(format, value);
         std::memcpy(bytes, &number, static_cast<std::size_t>(size));
         return;
@@ -103,10 +112,14 @@ double unpack_real(const FormatNode& format, const unsigned char* bytes, std::in
         throw FormatError(std::string("item: format '") + format.text + "' has no item access", 0);
     }
     switch (size) {
-        case 2: return unpack_half(bytes);
-        case 4: return static_cast<double>(load<float>(bytes));
-        case 8: return load<double>(bytes);
-        default: return static_cast<double>(load<long double>(bytes));
+        case 2:
+            return unpack_half(bytes);
+        case 4:
+            return static_cast<double>(load<float>(bytes));
+        case 8:
+            return load<double>(bytes);
+        default:
+            return static_cast<double>(load<long double>(bytes));
     }
 }
 
@@ -126,9 +139,15 @@ void pack_real(const FormatNode& format, unsigned char* bytes, std::int64_t size
         case 2:
             if (!pack_half(number, bytes)) wrong_item_value(format, value);
             return;
-        case 4: store(bytes, static_cast<float>(number)); return;
-        case 8: store(bytes, number); return;
-        default: store(bytes, static_cast<long double>(number)); return;
+        case 4:
+            store(bytes, static_cast<float>(number));
+            return;
+        case 8:
+            store(bytes, number);
+            return;
+        default:
+            store(bytes, static_cast<long double>(number));
+            return;
     }
 }
 
@@ -143,7 +162,7 @@ double as_double(const FormatNode& format, PyObject* value) {
 }
 
 PyObject* unpack_unicode(const FormatNode& format, const unsigned char* bytes) {
-    const int order = format.byteorder == ByteOrder::native ? (kHostIsLittle ? -1 : 1)
+    const int order = format.byteorder == ByteOrder::native   ? (kHostIsLittle ? -1 : 1)
                       : format.byteorder == ByteOrder::little ? -1
                                                               : 1;
     int used = order;
@@ -160,8 +179,8 @@ void pack_unicode(const FormatNode& format, unsigned char* bytes, PyObject* valu
                         (format.byteorder == ByteOrder::native && kHostIsLittle == 1);
     const char* const codec = format.code == 'w' ? (little ? "utf-32-le" : "utf-32-be")
                                                  : (little ? "utf-16-le" : "utf-16-be");
-    const auto encoded = py::reinterpret_steal<py::object>(
-        PyUnicode_AsEncodedString(value, codec, "surrogatepass"));
+    const auto encoded =
+        py::reinterpret_steal<py::object>(PyUnicode_AsEncodedString(value, codec, "surrogatepass"));
     if (!encoded) throw py::error_already_set();
     const auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(encoded.ptr()));
     if (size > static_cast<std::size_t>(format.itemsize)) wrong_item_value(format, value);

@@ -39,11 +39,12 @@ View allocated(const std::vector<std::int64_t>& shape, const Format& format, Dev
         throw FormatError("empty: format '" + format.str() + "' has itemsize 0", 0);
     }
     if (format.has_objects()) {
-        throw FormatError("empty: format '" + format.str() +
-                              "' holds Python objects; only imported memory may", 0);
+        throw FormatError(
+            "empty: format '" + format.str() + "' holds Python objects; only imported memory may",
+            0);
     }
-    const Layout layout = Layout::contiguous(static_cast<int>(shape.size()), shape.data(),
-                                             format.itemsize(), order);
+    const Layout layout =
+        Layout::contiguous(static_cast<int>(shape.size()), shape.data(), format.itemsize(), order);
     const auto nbytes = static_cast<std::size_t>(layout.nbytes(format.itemsize()));
     const auto block = [&] {
         const GilRelease release;
@@ -61,8 +62,8 @@ py::object make(const py::object& shape, const py::object& format, const py::obj
                           read_stream(stream.ptr(), where), read_order(order.ptr()), Zeroed));
 }
 
-py::object empty_like(const py::object& object, const py::object& device,
-                      const py::object& stream, const py::object& order) {
+py::object empty_like(const py::object& object, const py::object& device, const py::object& stream,
+                      const py::object& order) {
     const View model = import_view(object.ptr());
     const Device where = read_device(device.ptr(), model.device());
     const std::vector<std::int64_t> shape(model.shape(), model.shape() + model.ndim());
@@ -123,9 +124,8 @@ py::list live() {
     const py::object type = py::module_::import("devview._types").attr("LiveAllocation");
     py::list result;
     for (const LiveAllocation& row : live_allocations()) {
-        result.append(type(py::reinterpret_steal<py::object>(device_object(row.device)),
-                           row.nbytes, row.views, row.exports,
-                           reinterpret_cast<std::uintptr_t>(row.data),
+        result.append(type(py::reinterpret_steal<py::object>(device_object(row.device)), row.nbytes,
+                           row.views, row.exports, reinterpret_cast<std::uintptr_t>(row.data),
                            row.origin == Origin::devview,
                            row.made_at.empty() ? py::object(py::none()) : py::str(row.made_at)));
     }
@@ -165,9 +165,10 @@ LayoutError, FormatError, DeviceError, OutOfMemory.)";
                py::arg("order") = "C", py::arg("stream") = py::none(),
                "A dense copy of any exporter's items, on its own device unless one is named.\n\n"
                "Always new memory. ``order``: 'C', 'F' or 'A' (as the source lies).");
-    module.def("copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
-               py::arg("stream") = py::none(),
-               R"(Copies the items of ``src`` to ``dst``: any device, any layout, same format and shape.
+    module.def(
+        "copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
+        py::arg("stream") = py::none(),
+        R"(Copies the items of ``src`` to ``dst``: any device, any layout, same format and shape.
 
 Ordered on ``stream``, else on the destination's stream, else the source's, else the legacy stream;
 waits for earlier uses of both by events. Complete on return where pageable host memory is involved;
@@ -206,9 +207,10 @@ are those of the process.)");
         },
         py::arg("nbytes"),
         "Bounds the pinned memory of the process, in use and cached together [bytes].");
-    module.def("pinned_limit", [] { return cuda::pinned_limit(); },
-               "The bound on pinned memory [bytes]: DEVVIEW_PINNED_LIMIT, else a quarter of the "
-               "physical memory.");
+    module.def(
+        "pinned_limit", [] { return cuda::pinned_limit(); },
+        "The bound on pinned memory [bytes]: DEVVIEW_PINNED_LIMIT, else a quarter of the "
+        "physical memory.");
 }
 
 }  // namespace

@@ -77,8 +77,7 @@ void release_object(void* context, Stream stream) noexcept {
     const CallbackScope scope;
     if (owner->release != nullptr) {
         PyObject* const argument = new_stream_object(stream);
-        PyObject* const result =
-            argument ? PyObject_CallOneArg(owner->release, argument) : nullptr;
+        PyObject* const result = argument ? PyObject_CallOneArg(owner->release, argument) : nullptr;
         if (result == nullptr) {
             count_release_error();
             PyErr_WriteUnraisable(owner->release);
@@ -101,8 +100,8 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
         block.nbytes = nbytes;
         block.release = release_buffer;
         block.context = owner.get();
-        // PyBuffer_FillInfo points shape and strides into the struct itself: they are not used after
-        // the import, and releasing does not read them.
+        // PyBuffer_FillInfo points shape and strides into the struct itself: they are not used
+        // after the import, and releasing does not read them.
         owner->buffer = buffer;
         auto allocation = Allocation::adopt(std::move(block));
         owner.release();
@@ -124,8 +123,8 @@ std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device 
     block.stream = std::move(stream);
     block.release = release_object;
     block.context = held.get();
-    auto allocation = is_cuda(device) ? adopt_device(std::move(block))
-                                      : Allocation::adopt(std::move(block));
+    auto allocation =
+        is_cuda(device) ? adopt_device(std::move(block)) : Allocation::adopt(std::move(block));
     Py_XINCREF(owner);
     Py_XINCREF(release);
     held.release();

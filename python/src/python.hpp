@@ -45,7 +45,8 @@ public:
     GilRelease() : state_(python_alive() ? PyEval_SaveThread() : nullptr) {}
     ~GilRelease() noexcept(false) {
         if (state_ == nullptr) return;  // the finalising thread itself keeps the GIL
-        while (!python_alive()) pause();
+        while (!python_alive())
+            pause();
         PyEval_RestoreThread(state_);
     }
     GilRelease(const GilRelease&) = delete;

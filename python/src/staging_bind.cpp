@@ -140,9 +140,7 @@ private:
     bool writable_;
 };
 
-StagingObject& staging_of(PyObject* object) {
-    return *py::handle(object).cast<StagingObject*>();
-}
+StagingObject& staging_of(PyObject* object) { return *py::handle(object).cast<StagingObject*>(); }
 
 /// pybind11's own buffer support knows neither read-only requests nor releases.
 void install_slots(PyHeapTypeObject* heap_type) {

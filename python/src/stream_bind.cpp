@@ -33,8 +33,8 @@ void wait_for(const Stream& self, const py::object& other) {
 }
 
 std::string stream_repr(const Stream& self) {
-    return "<devview.Stream " + std::string(py::str(py::reinterpret_steal<py::object>(
-                                    device_object(self.device())))) +
+    return "<devview.Stream " +
+           std::string(py::str(py::reinterpret_steal<py::object>(device_object(self.device())))) +
            " handle " + std::to_string(reinterpret_cast<std::uintptr_t>(self.handle())) +
            (self.held() ? ">" : ", not owned>");
 }
@@ -59,13 +59,12 @@ is gone, memory that is still to be freed on it included. Everything that takes 
 takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
     py::class_<Event> event_class(module, "Event",
                                   "A point in a stream; ``Event(stream)`` records it now.");
-    stream_class
-        .def(py::init(&make_stream), py::arg("device") = py::none())
-        .def_property_readonly("device",
-                               [](const Stream& self) {
-                                   return py::reinterpret_steal<py::object>(
-                                       device_object(self.device()));
-                               })
+    stream_class.def(py::init(&make_stream), py::arg("device") = py::none())
+        .def_property_readonly(
+            "device",
+            [](const Stream& self) {
+                return py::reinterpret_steal<py::object>(device_object(self.device()));
+            })
         .def_property_readonly(
             "handle",
             [](const Stream& self) { return reinterpret_cast<std::uintptr_t>(self.handle()); },
@@ -84,8 +83,8 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
              [](const Stream& self) {
                  return py::make_tuple(0, reinterpret_cast<std::uintptr_t>(self.handle()));
              })
-        .def("__eq__", [](const Stream& self,
-                          const py::object& other) -> py::object {
+        .def("__eq__",
+             [](const Stream& self, const py::object& other) -> py::object {
                  const Stream* const stream = stream_of_object(other.ptr());
                  if (stream == nullptr) {
                      return py::reinterpret_borrow<py::object>(Py_NotImplemented);
@@ -93,8 +92,9 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
                  return py::bool_(*stream == self);
              })
         .def("__hash__",
-             [](const Stream& self) { return py::hash(py::int_(
-                   reinterpret_cast<std::uintptr_t>(self.handle()))); })
+             [](const Stream& self) {
+                 return py::hash(py::int_(reinterpret_cast<std::uintptr_t>(self.handle())));
+             })
         .def("__repr__", stream_repr);
     event_class
         .def(py::init([](const py::object& stream) {
@@ -107,8 +107,7 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
              "Blocks until everything before the event is done.")
         .def("query", &Event::done, py::call_guard<GilRelease>(),
              "True if everything before the event is done.")
-        .def("elapsed", &Event::elapsed, py::arg("other"),
-             py::call_guard<GilRelease>(),
+        .def("elapsed", &Event::elapsed, py::arg("other"), py::call_guard<GilRelease>(),
              "Milliseconds from this event to ``other``; both must be done.")
         .def_property_readonly("device", [](const Event& self) {
             return py::reinterpret_steal<py::object>(

@@ -56,9 +56,8 @@ PyObject* obj(const View& view) {
 }
 
 PyObject* transposed(PyObject* object, void*) {
-    return guarded<PyObject*>(nullptr, [&] {
-        return new_sub_view(object, live_view(object).transpose());
-    });
+    return guarded<PyObject*>(nullptr,
+                              [&] { return new_sub_view(object, live_view(object).transpose()); });
 }
 
 PyObject* exports(PyObject* object, void*) {
@@ -111,10 +110,10 @@ PyGetSetDef view_attributes[] = {
     {"f_contiguous", attribute<f_contiguous>, nullptr, "Items lie densely, first axis fastest.",
      nullptr},
     {"contiguous", attribute<contiguous>, nullptr, "C- or Fortran-contiguous.", nullptr},
-    {"allocation", allocation, nullptr,
-     "The dv.Allocation that all views of this memory share.", nullptr},
-    {"obj", attribute<obj>, nullptr,
-     "The object that owns the memory; None if devview does.", nullptr},
+    {"allocation", allocation, nullptr, "The dv.Allocation that all views of this memory share.",
+     nullptr},
+    {"obj", attribute<obj>, nullptr, "The object that owns the memory; None if devview does.",
+     nullptr},
     {"T", transposed, nullptr, "The view with its axes in reverse order; shares the memory.",
      nullptr},
     {"exports", exports, nullptr, "Living buffers and stagings of this very view.", nullptr},

@@ -54,7 +54,8 @@ void describe(Py_buffer* buffer, const View& view, const Layout& layout, int fla
     static_assert(sizeof(Py_ssize_t) == sizeof(std::int64_t), "64-bit systems only");
     buffer->shape = const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.shape()));
     if (!asks(flags, PyBUF_STRIDES)) return;
-    buffer->strides = const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.strides()));
+    buffer->strides =
+        const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.strides()));
     buffer->suboffsets =
         const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.suboffsets()));
 }
@@ -64,8 +65,8 @@ std::unique_ptr<Staging> staged(const View& view, int flags) {
     const bool fortran = asks(flags, PyBUF_F_CONTIGUOUS) && !asks(flags, PyBUF_C_CONTIGUOUS);
     guard_transfer(view, "memoryview");
     const GilRelease release;
-    auto staging = std::make_unique<Staging>(view, asks(flags, PyBUF_WRITABLE),
-                                             fortran ? Order::F : Order::C);
+    auto staging =
+        std::make_unique<Staging>(view, asks(flags, PyBUF_WRITABLE), fortran ? Order::F : Order::C);
     staging->wait();
     return staging;
 }

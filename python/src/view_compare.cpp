@@ -26,8 +26,7 @@ bool bitwise(const Format& format) noexcept {
 }
 
 bool same_shape(const View& a, const View& b) noexcept {
-    return a.ndim() == b.ndim() &&
-           std::equal(a.shape(), a.shape() + a.ndim(), b.shape());
+    return a.ndim() == b.ndim() && std::equal(a.shape(), a.shape() + a.ndim(), b.shape());
 }
 
 bool equal_items(const FormatNode& a_format, const char* a, const FormatNode& b_format,
@@ -115,8 +114,8 @@ Py_hash_t view_hash(PyObject* object) {
         if (view.itemsize() != 1 || (code != 'B' && code != 'b' && code != 'c')) {
             throw py::value_error("View: hashing is restricted to formats 'B', 'b' or 'c'");
         }
-        const auto bytes = py::reinterpret_steal<py::object>(
-            PyObject_CallMethod(object, "tobytes", nullptr));
+        const auto bytes =
+            py::reinterpret_steal<py::object>(PyObject_CallMethod(object, "tobytes", nullptr));
         if (!bytes) throw py::error_already_set();
         self->hash = PyObject_Hash(bytes.ptr());
         return self->hash;

@@ -19,9 +19,7 @@ namespace devview::python {
 
 namespace {
 
-PyObject* wrap(PyObject* self, View view) {
-    return new_sub_view(self, std::move(view));
-}
+PyObject* wrap(PyObject* self, View view) { return new_sub_view(self, std::move(view)); }
 
 /// The call's arguments by name, as pybind11 objects: methods off the hot path.
 class Arguments {
@@ -34,7 +32,8 @@ public:
         std::copy(keyword_only.begin(), keyword_only.end(), names_ + positional.size());
         const auto positions = static_cast<Py_ssize_t>(positional.size());
         if (count > positions) fail("takes at most " + std::to_string(positions) + " arguments");
-        for (Py_ssize_t i = 0; i < count; ++i) values_[i] = values[i];
+        for (Py_ssize_t i = 0; i < count; ++i)
+            values_[i] = values[i];
         for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
             slot(PyTuple_GET_ITEM(names, i)) = values[count + i];
         }
@@ -185,9 +184,8 @@ void each_item(PyObject* self, const char* operation, F&& visit) {
     const HostItems host(view, operation);
     for (std::int64_t i = 0; i < view.shape()[0]; ++i) {
         const auto item = py::reinterpret_steal<py::object>(
-            list_axis(*view.format().node(),
-                      host.layout().ndim() == 1 ? Layout() : host.layout(), 0,
-                      host.data() + i * host.layout().strides()[0]));
+            list_axis(*view.format().node(), host.layout().ndim() == 1 ? Layout() : host.layout(),
+                      0, host.data() + i * host.layout().strides()[0]));
         if (!visit(i, item.ptr())) return;
     }
 }
@@ -270,14 +268,13 @@ PyObject* reshape(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     return wrap(self, live_view(self).reshape(static_cast<int>(shape.size()), shape.data()));
 }
 
-PyObject* broadcast_to(PyObject* self, PyObject* const* values, Py_ssize_t count,
-                       PyObject* names) {
+PyObject* broadcast_to(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "broadcast_to", {"shape"});
     const auto shape = read_shape(arguments.require(0));
     // Several items share one address then: writing would be a surprise (as NumPy).
-    return wrap(self, live_view(self)
-                          .broadcast_to(static_cast<int>(shape.size()), shape.data())
-                          .as_readonly());
+    return wrap(
+        self,
+        live_view(self).broadcast_to(static_cast<int>(shape.size()), shape.data()).as_readonly());
 }
 
 PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
@@ -388,9 +385,11 @@ PyObject* stage(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObj
 
 }  // namespace
 
-#define FAST(name, function, doc)                                                              \
-    {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method<function>)),      \
-     METH_FASTCALL | METH_KEYWORDS, doc}
+#define FAST(name, function, doc)                                                            \
+    {                                                                                        \
+        name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method<function>)), \
+            METH_FASTCALL | METH_KEYWORDS, doc                                               \
+    }
 
 PyMethodDef view_methods[] = {
     {"release", simple<release>, METH_NOARGS,
@@ -409,7 +408,8 @@ PyMethodDef view_methods[] = {
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
     FAST("cast", cast,
          "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
-         "Without a shape the last axis must be dense and its bytes a multiple of the new itemsize;\n"
+         "Without a shape the last axis must be dense and its bytes a multiple of the new "
+         "itemsize;\n"
          "with one the view must be C-contiguous. Shares the memory. Raises LayoutError."),
     {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
     FAST("index", index_of,

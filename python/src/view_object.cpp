@@ -161,8 +161,7 @@ AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
         Py_INCREF(static_cast<PyObject*>(known));
         return static_cast<AllocationObject*>(known);
     }
-    auto* const self =
-        allocation_object(free_allocations.take<AllocationObject>(allocation_type));
+    auto* const self = allocation_object(free_allocations.take<AllocationObject>(allocation_type));
     new (&self->allocation) std::shared_ptr<Allocation>(allocation);
     self->python_views = 0;
     self->weakrefs = nullptr;

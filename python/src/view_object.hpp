@@ -1,10 +1,10 @@
 // The Python objects behind dv.View and dv.Allocation: their structs and how they come and go.
 //
 // Ownership on this side: a ViewObject holds a core View, which holds the core Allocation. Where a
-// Python object owns the memory, the garbage collector must see that object once: a view that is the
-// only holder shows it itself; with the second view (or v.allocation) the one AllocationObject of the
-// memory is made, all views point to it, and it shows the owner while every holder of the core
-// Allocation is a Python object. So cycles through the owner are found, and nothing else is.
+// Python object owns the memory, the garbage collector must see that object once: a view that is
+// the only holder shows it itself; with the second view (or v.allocation) the one AllocationObject
+// of the memory is made, all views point to it, and it shows the owner while every holder of the
+// core Allocation is a Python object. So cycles through the owner are found, and nothing else is.
 #pragma once
 
 #include <memory>
@@ -15,15 +15,13 @@
 namespace devview::python {
 
 struct AllocationObject {
-    PyObject_HEAD
-    std::shared_ptr<Allocation> allocation;  ///< null after clear by the collector
-    Py_ssize_t python_views;                 ///< ViewObjects that point here
+    PyObject_HEAD std::shared_ptr<Allocation> allocation;  ///< null after clear by the collector
+    Py_ssize_t python_views;                               ///< ViewObjects that point here
     PyObject* weakrefs;
 };
 
 struct ViewObject {
-    PyObject_HEAD
-    View view;                     ///< released() after release()
+    PyObject_HEAD View view;       ///< released() after release()
     AllocationObject* allocation;  ///< strong; null if there is none (see above)
     Py_ssize_t exports;            ///< live Py_buffers and stagings of this view
     Py_hash_t hash;                ///< -1: not computed

@@ -232,8 +232,7 @@ PyObject* view_item(PyObject* object, Py_ssize_t index) {
         }
         if (view.ndim() == 0) throw py::type_error("invalid indexing of 0-dim memory");
         const View rest = view.index(0, index);
-        return rest.ndim() == 0 ? read_item(rest)
-                                : new_sub_view(object, View(rest));
+        return rest.ndim() == 0 ? read_item(rest) : new_sub_view(object, View(rest));
     });
 }
 

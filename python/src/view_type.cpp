@@ -1,12 +1,11 @@
 // The View type: its slots put together, and its place in the module.
+#include <structmember.h>  // needs Python.h first
+
+#include <cstddef>
+
 #include "stream_object.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
-
-#include <structmember.h>  // needs Python.h first
-
-
-#include <cstddef>
 
 namespace devview::python {
 
@@ -64,8 +63,8 @@ void make_view_type(py::module_& module) {
     view_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
     if (view_type == nullptr) throw py::error_already_set();
     view_type->tp_vectorcall = view_vectorcall;  // no slot for it before Python 3.14
-    module.add_object("View", py::reinterpret_borrow<py::object>(
-                                  reinterpret_cast<PyObject*>(view_type)));
+    module.add_object("View",
+                      py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(view_type)));
 }
 
 }  // namespace devview::python

@@ -64,9 +64,6 @@ def runtime():
             pytest.skip("missing: a CUDA device (DEVVIEW_TEST_REAL is set)")
     else:
         dv.emulate(devices=3, memory=support.DEVICE_MEMORY)
-    # Two collections a test: let them pass over what was imported before.
-    gc.collect()
-    gc.freeze()
     return dv
 
 
@@ -100,7 +97,9 @@ def balance(request):
     # The traceback of a test that failed before this one holds that test's views.
     for name in ("last_exc", "last_type", "last_value", "last_traceback"):
         vars(sys).pop(name, None)
+    # The collections of this test pass over what was there before it.
     gc.collect()
+    gc.freeze()
     before = support.ledger()
     limit = dv.pinned_limit()
     errors = dv.release_errors()

@@ -298,9 +298,10 @@ def test_staging_without_room_to_pack_is_refused_and_loses_nothing():
 
 @pytest.mark.parametrize("nbytes", [2**62, 2**50])
 def test_host_memory_beyond_all_bounds(nbytes):
+    alive = len(dv.live())
     with pytest.raises(MemoryError):
         dv.empty(nbytes)
-    assert dv.live() == []
+    assert len(dv.live()) == alive
 
 
 @pytest.mark.parametrize("device", [d for d in DEVICES if d != "cpu"])

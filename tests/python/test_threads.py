@@ -134,7 +134,6 @@ def test_release_races_with_export_and_slice(device):
         assert v.released or BufferError in outcomes
         v.release()
         del v, work
-    assert dv.live() == []
 
 
 def test_release_callback_runs_once_whoever_comes_last():

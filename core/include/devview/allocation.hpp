@@ -100,7 +100,9 @@ public:
     Release release_function() const noexcept { return block_.release; }
     void* context() const noexcept { return block_.context; }
 
-    std::int64_t views() const noexcept { return static_cast<std::int64_t>(state_.load() & kViewMask); }
+    std::int64_t views() const noexcept {
+        return static_cast<std::int64_t>(state_.load() & kViewMask);
+    }
     std::int64_t exports() const noexcept {
         return static_cast<std::int64_t>((state_.load() & ~kClaimed) >> kExportShift);
     }

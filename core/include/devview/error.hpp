@@ -1,4 +1,5 @@
-// What devview throws: one class per Python exception. Messages read "function: what: value, limit".
+// What devview throws: one class per Python exception. Messages read "function: what: value,
+// limit".
 #pragma once
 
 #include <cstddef>

@@ -37,8 +37,8 @@ public:
     }
 
     friend bool operator==(const Stream& a, const Stream& b) noexcept {
-        return a.state_ == b.state_ || (a.state_ && b.state_ && a.handle() == b.handle() &&
-                                        a.device() == b.device());
+        return a.state_ == b.state_ ||
+               (a.state_ && b.state_ && a.handle() == b.handle() && a.device() == b.device());
     }
     friend bool operator!=(const Stream& a, const Stream& b) noexcept { return !(a == b); }
 

@@ -9,10 +9,11 @@ namespace devview {
 
 /// Copies the items of `src` to `dst`: equal shapes and itemsizes; any devices, any layouts.
 ///
-/// Routes: host to host by core's copy; one memcpy where both sides are dense in the same order; one
-/// pitched copy (2D/3D) where they are rows; else packed or unpacked by one kernel on the device and
-/// one memcpy across the bus; between devices by a peer copy; pageable host memory through the
-/// pinned cache in chunks, overlapped. Overlapping memory is copied as if through a temporary.
+/// Routes: host to host by core's copy; one memcpy where both sides are dense in the same order;
+/// one pitched copy (2D/3D) where they are rows; else packed or unpacked by one kernel on the
+/// device and one memcpy across the bus; between devices by a peer copy; pageable host memory
+/// through the pinned cache in chunks, overlapped. Overlapping memory is copied as if through a
+/// temporary.
 ///
 /// Work is ordered on `stream`, else on the destination's stream, else on the source's, else on the
 /// legacy stream of the device involved; it waits for earlier uses of both blocks by events, and is
@@ -22,7 +23,8 @@ namespace devview {
 /// DeviceError; OutOfMemory. Nothing is leaked, `dst` may hold part of the items.
 DEVVIEW_CUDA_API void copy(const View& dst, const View& src, const Stream& stream = {});
 
-/// Writes the item at `item` (itemsize bytes of host memory, read before the return) to every place.
+/// Writes the item at `item` (itemsize bytes of host memory, read before the return) to every
+/// place.
 DEVVIEW_CUDA_API void fill(const View& dst, const void* item, const Stream& stream = {});
 
 /// A new dense view on `device` with the items of `src`.

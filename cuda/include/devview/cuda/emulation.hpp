@@ -13,7 +13,7 @@ namespace devview::cuda::emulation {
 
 /// What is alive in the emulator, of all devices together.
 struct Objects {
-    std::size_t device_blocks = 0, device_bytes = 0;    ///< freed ones leave when the free is run
+    std::size_t device_blocks = 0, device_bytes = 0;  ///< freed ones leave when the free is run
     std::size_t pinned_blocks = 0, pinned_bytes = 0;
     std::size_t managed_blocks = 0, managed_bytes = 0;
     std::size_t streams = 0, events = 0, pools = 0;

@@ -36,7 +36,8 @@ DEVVIEW_CUDA_API void resize(Allocation& allocation, std::size_t nbytes);
 DEVVIEW_CUDA_API std::shared_ptr<Allocation> adopt_device(Allocation::Block&& block);
 
 /// The host waits until every recorded use of a view's block is done (pinned and managed memory
-/// before the host touches it). Managed memory without concurrent access: the device is synchronised.
+/// before the host touches it). Managed memory without concurrent access: the device is
+/// synchronised.
 DEVVIEW_CUDA_API void wait_for_host(const Allocation& allocation);
 
 namespace cuda {
@@ -50,8 +51,8 @@ struct PinnedGauge {
 };
 DEVVIEW_CUDA_API PinnedGauge pinned_gauge();
 
-/// Bounds live + cached; the default is DEVVIEW_PINNED_LIMIT, else a quarter of the physical memory.
-/// Cached blocks above a new limit are freed at once; live ones stay.
+/// Bounds live + cached; the default is DEVVIEW_PINNED_LIMIT, else a quarter of the physical
+/// memory. Cached blocks above a new limit are freed at once; live ones stay.
 DEVVIEW_CUDA_API void set_pinned_limit(std::size_t nbytes);
 DEVVIEW_CUDA_API std::size_t pinned_limit();
 
@@ -60,8 +61,8 @@ DEVVIEW_CUDA_API std::size_t pinned_limit();
 DEVVIEW_CUDA_API std::size_t trim();
 
 /// A pinned block for a copy, or none if it does not fit under the limit (cached blocks of other
-/// sizes are freed to make room first). Not zeroed. Exact sizes, reused by exact size; a block whose
-/// last event is still running is waited for only if there is no other way.
+/// sizes are freed to make room first). Not zeroed. Exact sizes, reused by exact size; a block
+/// whose last event is still running is waited for only if there is no other way.
 class DEVVIEW_CUDA_API PinnedBlock {
 public:
     PinnedBlock() noexcept = default;

@@ -1,4 +1,5 @@
-// The seam: one table of CUDA runtime calls and kernels, filled by the real runtime or the emulator.
+// The seam: one table of CUDA runtime calls and kernels, filled by the real runtime or the
+// emulator.
 //
 // Nothing in cuda/ calls a cuda* function by name but the real filler. A process has one runtime,
 // chosen at its first use, and keeps it.
@@ -15,61 +16,62 @@
 
 namespace devview::cuda {
 
-/// The runtime's functions that devview uses, with the runtime's own signatures. X(name, parameters)
-/// with the name less its "cuda" prefix; fillers, the call log and fault injection share this list.
-#define DEVVIEW_CUDA_CALLS(X)                                                                      \
-    X(GetDeviceCount, (int*))                                                                      \
-    X(GetDevice, (int*))                                                                           \
-    X(SetDevice, (int))                                                                            \
-    X(DeviceGetAttribute, (int*, cudaDeviceAttr, int))                                             \
-    X(DeviceSynchronize, ())                                                                       \
-    X(DeviceCanAccessPeer, (int*, int, int))                                                       \
-    X(DeviceEnablePeerAccess, (int, unsigned))                                                     \
-    X(DriverGetVersion, (int*))                                                                    \
-    X(RuntimeGetVersion, (int*))                                                                   \
-    X(GetLastError, ())                                                                            \
-    X(PeekAtLastError, ())                                                                         \
-    X(MemGetInfo, (std::size_t*, std::size_t*))                                                    \
-    X(Malloc, (void**, std::size_t))                                                               \
-    X(Free, (void*))                                                                               \
-    X(MallocAsync, (void**, std::size_t, cudaStream_t))                                            \
-    X(FreeAsync, (void*, cudaStream_t))                                                            \
-    X(MallocFromPoolAsync, (void**, std::size_t, cudaMemPool_t, cudaStream_t))                     \
-    X(DeviceGetDefaultMemPool, (cudaMemPool_t*, int))                                              \
-    X(MemPoolCreate, (cudaMemPool_t*, const cudaMemPoolProps*))                                    \
-    X(MemPoolDestroy, (cudaMemPool_t))                                                             \
-    X(MemPoolTrimTo, (cudaMemPool_t, std::size_t))                                                 \
-    X(MemPoolSetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*))                                \
-    X(MemPoolGetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*))                                \
-    X(MemPoolSetAccess, (cudaMemPool_t, const cudaMemAccessDesc*, std::size_t))                    \
-    X(MemPoolExportToShareableHandle,                                                              \
-      (void*, cudaMemPool_t, cudaMemAllocationHandleType, unsigned))                               \
-    X(MemPoolImportFromShareableHandle,                                                            \
-      (cudaMemPool_t*, void*, cudaMemAllocationHandleType, unsigned))                              \
-    X(MemPoolExportPointer, (cudaMemPoolPtrExportData*, void*))                                    \
-    X(MemPoolImportPointer, (void**, cudaMemPool_t, cudaMemPoolPtrExportData*))                    \
-    X(HostAlloc, (void**, std::size_t, unsigned))                                                  \
-    X(FreeHost, (void*))                                                                           \
-    X(MallocManaged, (void**, std::size_t, unsigned))                                              \
-    X(PointerGetAttributes, (cudaPointerAttributes*, const void*))                                 \
-    X(MemcpyAsync, (void*, const void*, std::size_t, cudaMemcpyKind, cudaStream_t))                \
-    X(Memcpy2DAsync, (void*, std::size_t, const void*, std::size_t, std::size_t, std::size_t,      \
-                      cudaMemcpyKind, cudaStream_t))                                               \
-    X(Memcpy3DAsync, (const cudaMemcpy3DParms*, cudaStream_t))                                     \
-    X(MemcpyPeerAsync, (void*, int, const void*, int, std::size_t, cudaStream_t))                  \
-    X(MemsetAsync, (void*, int, std::size_t, cudaStream_t))                                        \
-    X(StreamCreateWithFlags, (cudaStream_t*, unsigned))                                            \
-    X(StreamDestroy, (cudaStream_t))                                                               \
-    X(StreamSynchronize, (cudaStream_t))                                                           \
-    X(StreamQuery, (cudaStream_t))                                                                 \
-    X(StreamWaitEvent, (cudaStream_t, cudaEvent_t, unsigned))                                      \
-    X(StreamIsCapturing, (cudaStream_t, cudaStreamCaptureStatus*))                                 \
-    X(LaunchHostFunc, (cudaStream_t, cudaHostFn_t, void*))                                         \
-    X(EventCreateWithFlags, (cudaEvent_t*, unsigned))                                              \
-    X(EventDestroy, (cudaEvent_t))                                                                 \
-    X(EventRecord, (cudaEvent_t, cudaStream_t))                                                    \
-    X(EventQuery, (cudaEvent_t))                                                                   \
-    X(EventSynchronize, (cudaEvent_t))                                                             \
+/// The runtime's functions that devview uses, with the runtime's own signatures. X(name,
+/// parameters) with the name less its "cuda" prefix; fillers, the call log and fault injection
+/// share this list.
+#define DEVVIEW_CUDA_CALLS(X)                                                                 \
+    X(GetDeviceCount, (int*))                                                                 \
+    X(GetDevice, (int*))                                                                      \
+    X(SetDevice, (int))                                                                       \
+    X(DeviceGetAttribute, (int*, cudaDeviceAttr, int))                                        \
+    X(DeviceSynchronize, ())                                                                  \
+    X(DeviceCanAccessPeer, (int*, int, int))                                                  \
+    X(DeviceEnablePeerAccess, (int, unsigned))                                                \
+    X(DriverGetVersion, (int*))                                                               \
+    X(RuntimeGetVersion, (int*))                                                              \
+    X(GetLastError, ())                                                                       \
+    X(PeekAtLastError, ())                                                                    \
+    X(MemGetInfo, (std::size_t*, std::size_t*))                                               \
+    X(Malloc, (void**, std::size_t))                                                          \
+    X(Free, (void*))                                                                          \
+    X(MallocAsync, (void**, std::size_t, cudaStream_t))                                       \
+    X(FreeAsync, (void*, cudaStream_t))                                                       \
+    X(MallocFromPoolAsync, (void**, std::size_t, cudaMemPool_t, cudaStream_t))                \
+    X(DeviceGetDefaultMemPool, (cudaMemPool_t*, int))                                         \
+    X(MemPoolCreate, (cudaMemPool_t*, const cudaMemPoolProps*))                               \
+    X(MemPoolDestroy, (cudaMemPool_t))                                                        \
+    X(MemPoolTrimTo, (cudaMemPool_t, std::size_t))                                            \
+    X(MemPoolSetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*))                           \
+    X(MemPoolGetAttribute, (cudaMemPool_t, cudaMemPoolAttr, void*))                           \
+    X(MemPoolSetAccess, (cudaMemPool_t, const cudaMemAccessDesc*, std::size_t))               \
+    X(MemPoolExportToShareableHandle,                                                         \
+      (void*, cudaMemPool_t, cudaMemAllocationHandleType, unsigned))                          \
+    X(MemPoolImportFromShareableHandle,                                                       \
+      (cudaMemPool_t*, void*, cudaMemAllocationHandleType, unsigned))                         \
+    X(MemPoolExportPointer, (cudaMemPoolPtrExportData*, void*))                               \
+    X(MemPoolImportPointer, (void**, cudaMemPool_t, cudaMemPoolPtrExportData*))               \
+    X(HostAlloc, (void**, std::size_t, unsigned))                                             \
+    X(FreeHost, (void*))                                                                      \
+    X(MallocManaged, (void**, std::size_t, unsigned))                                         \
+    X(PointerGetAttributes, (cudaPointerAttributes*, const void*))                            \
+    X(MemcpyAsync, (void*, const void*, std::size_t, cudaMemcpyKind, cudaStream_t))           \
+    X(Memcpy2DAsync, (void*, std::size_t, const void*, std::size_t, std::size_t, std::size_t, \
+                      cudaMemcpyKind, cudaStream_t))                                          \
+    X(Memcpy3DAsync, (const cudaMemcpy3DParms*, cudaStream_t))                                \
+    X(MemcpyPeerAsync, (void*, int, const void*, int, std::size_t, cudaStream_t))             \
+    X(MemsetAsync, (void*, int, std::size_t, cudaStream_t))                                   \
+    X(StreamCreateWithFlags, (cudaStream_t*, unsigned))                                       \
+    X(StreamDestroy, (cudaStream_t))                                                          \
+    X(StreamSynchronize, (cudaStream_t))                                                      \
+    X(StreamQuery, (cudaStream_t))                                                            \
+    X(StreamWaitEvent, (cudaStream_t, cudaEvent_t, unsigned))                                 \
+    X(StreamIsCapturing, (cudaStream_t, cudaStreamCaptureStatus*))                            \
+    X(LaunchHostFunc, (cudaStream_t, cudaHostFn_t, void*))                                    \
+    X(EventCreateWithFlags, (cudaEvent_t*, unsigned))                                         \
+    X(EventDestroy, (cudaEvent_t))                                                            \
+    X(EventRecord, (cudaEvent_t, cudaStream_t))                                               \
+    X(EventQuery, (cudaEvent_t))                                                              \
+    X(EventSynchronize, (cudaEvent_t))                                                        \
     X(EventElapsedTime, (float*, cudaEvent_t, cudaEvent_t))
 
 /// Items of a fill are passed by value; larger ones are broadcast by a strided copy.
@@ -80,8 +82,8 @@ struct FillItem {
 };
 
 /// The kernels. Each enqueues one launch on `stream` of the current device and returns its status.
-/// Pointers are the views' data pointers (the plan's shifts are applied inside). `first` and `units`
-/// choose a run of units in the plan's order, so that a large pack can be done in slices.
+/// Pointers are the views' data pointers (the plan's shifts are applied inside). `first` and
+/// `units` choose a run of units in the plan's order, so that a large pack can be done in slices.
 struct KernelTable {
     /// Strided source to a dense destination: unit k of the run goes to dst + k * plan.unit.
     cudaError_t (*pack)(const CopyPlan& plan, void* dst, const void* src, std::int64_t first,
@@ -116,12 +118,12 @@ DEVVIEW_CUDA_API const Runtime& runtime();
 DEVVIEW_CUDA_API bool runtime_chosen() noexcept;
 
 struct EmulatorOptions {
-    int devices = 1;               ///< 1..16
-    std::size_t memory = 0;        ///< bytes a device; 0: 4 GiB
-    std::int64_t delay_us = 0;     ///< sleep of a stream's worker before every operation
-    bool lazy = false;             ///< streams run only as far as somebody waits for or asks them
-    bool recycle_streams = false;  ///< a new stream gets the handle of the one destroyed last
-    bool peer_access = true;       ///< devices can reach each other's memory once enabled
+    int devices = 1;                 ///< 1..16
+    std::size_t memory = 0;          ///< bytes a device; 0: 4 GiB
+    std::int64_t delay_us = 0;       ///< sleep of a stream's worker before every operation
+    bool lazy = false;               ///< streams run only as far as somebody waits for or asks them
+    bool recycle_streams = false;    ///< a new stream gets the handle of the one destroyed last
+    bool peer_access = true;         ///< devices can reach each other's memory once enabled
     bool concurrent_managed = true;  ///< cudaDevAttrConcurrentManagedAccess
     std::size_t addresses = 0;       ///< bytes of addresses a device, then reused; 0: 64 GiB
 };
