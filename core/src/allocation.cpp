@@ -29,7 +29,7 @@ std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
         Ledger::get().enter(*allocation);
     } catch (...) {
         block = std::move(allocation->block_);
-        allocation->state_.store(kClaimed);
+        allocation->state_.store(kFreed);
         throw;
     }
     return allocation;
@@ -39,9 +39,24 @@ Allocation::~Allocation() {
     if (!freed()) give_back();  // nobody else can claim it any more
 }
 
-bool Allocation::claim() noexcept {
-    std::uint64_t unused = 0;
-    return state_.compare_exchange_strong(unused, kClaimed, std::memory_order_acq_rel);
+void Allocation::require_unused(std::uint64_t state, const char* function) const {
+    const std::string where(function);
+    if (state & kFreed) throw ReleasedError(where + ": the allocation was freed");
+    if (state & kBusy) throw BufferError(where + ": the allocation is being resized");
+    if (state == 0) return;
+    throw BufferError(where + ": " + counted(static_cast<std::int64_t>(state & kViewMask), "view") +
+                      " and " +
+                      counted(static_cast<std::int64_t>(state >> kExportShift), "export") +
+                      " of this allocation live, limit 0");
+}
+
+/// Sets `bit` at a moment when nothing uses the block.
+void Allocation::claim(std::uint64_t bit, const char* function) {
+    std::uint64_t state = 0;
+    while (!state_.compare_exchange_weak(state, bit, std::memory_order_acq_rel)) {
+        require_unused(state, function);
+        state = 0;
+    }
 }
 
 void Allocation::give_back() noexcept {
@@ -53,43 +68,39 @@ void Allocation::give_back() noexcept {
 }
 
 void Allocation::refuse_view() {
-    state_.fetch_sub(1, std::memory_order_acq_rel);
-    throw ReleasedError("view: the allocation was freed");
+    const std::uint64_t state = state_.fetch_sub(1, std::memory_order_acq_rel);
+    throw ReleasedError((state & kFreed) ? "view: the allocation was freed"
+                                         : "view: the allocation is being resized");
 }
 
 void Allocation::add_export() {
-    if (state_.fetch_add(kExport, std::memory_order_acq_rel) & kClaimed) {
+    if (state_.fetch_add(kExport, std::memory_order_acq_rel) & (kFreed | kBusy)) {
         state_.fetch_sub(kExport, std::memory_order_acq_rel);
-        throw ReleasedError("export: the allocation was freed");
+        throw ReleasedError("export: the allocation was freed or is being resized");
     }
-}
-
-void Allocation::require_unused(const char* function) const {
-    const std::uint64_t state = state_.load(std::memory_order_acquire);
-    if (state & kClaimed) throw ReleasedError(std::string(function) + ": the allocation was freed");
-    if (state == 0) return;
-    throw BufferError(std::string(function) + ": " + counted(views(), "view") + " and " +
-                      counted(exports(), "export") + " of this allocation live, limit 0");
 }
 
 void Allocation::free() {
     if (freed()) return;
-    require_unused("free");
-    if (claim()) {
-        give_back();
-        return;
+    try {
+        claim(kFreed, "free");
+    } catch (const ReleasedError&) {
+        return;  // another thread was first
     }
-    if (!freed()) require_unused("free");  // a view came in between
+    give_back();
 }
 
-void Allocation::exchange_block(Allocation& other) {
-    require_unused("resize");
-    std::uint64_t unused = 0;
-    if (!state_.compare_exchange_strong(unused, kClaimed, std::memory_order_acq_rel)) {
-        require_unused("resize");
-    }
-    Ledger::get().exchange(*this, other);
-    state_.fetch_and(~kClaimed, std::memory_order_acq_rel);
+Allocation::Exclusive::Exclusive(Allocation& allocation, const char* function)
+    : allocation_(allocation) {
+    allocation.claim(kBusy, function);
+}
+
+Allocation::Exclusive::~Exclusive() {
+    allocation_.state_.fetch_and(~kBusy, std::memory_order_acq_rel);
+}
+
+void Allocation::Exclusive::exchange(Allocation& other) noexcept {
+    Ledger::get().exchange(allocation_, other);
 }
 
 std::string Allocation::made_at() const { return Ledger::get().made_at(*this); }

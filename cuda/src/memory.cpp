@@ -76,24 +76,32 @@ std::shared_ptr<Allocation> allocate_zeroed(std::size_t nbytes, Device device,
     return allocation;
 }
 
-void resize(Allocation& allocation, std::size_t nbytes) {
-    allocation.require_unused("resize");
-    if (allocation.origin() != Origin::devview) {
-        throw BufferError("resize: memory of " + to_string(allocation.device()) +
+Resize::Resize(std::shared_ptr<Allocation> allocation, std::size_t nbytes)
+    : allocation_(std::move(allocation)), exclusive_(*allocation_, "resize") {
+    const Device device = allocation_->device();
+    if (allocation_->origin() != Origin::devview) {
+        throw BufferError("resize: memory of " + to_string(device) +
                           " that devview has not allocated");
     }
-    if (nbytes == allocation.nbytes()) return;
-    const Stream& home = allocation.stream();
-    auto fresh = allocate(nbytes, allocation.device(), durable(home) ? home : Stream{});
-    const std::size_t kept = std::min(nbytes, allocation.nbytes());
-    if (kept > 0 && host_accessible(allocation.device())) {
-        wait_for_host(allocation);
-        wait_for_host(*fresh);
-        std::memcpy(fresh->data(), allocation.data(), kept);
+    if (nbytes == allocation_->nbytes()) return;
+    const Stream& home = allocation_->stream();
+    other_ = allocate(nbytes, device, durable(home) ? home : Stream{});
+    const std::size_t kept = std::min(nbytes, allocation_->nbytes());
+    if (kept > 0 && host_accessible(device)) {
+        wait_for_host(*allocation_);
+        wait_for_host(*other_);
+        std::memcpy(other_->data(), allocation_->data(), kept);
     } else if (kept > 0) {
-        move_device_content(*fresh, allocation, kept);
+        move_device_content(*other_, *allocation_, kept);
     }
-    allocation.exchange_block(*fresh);
+}
+
+void Resize::commit() noexcept {
+    if (other_) exclusive_.exchange(*other_);
+}
+
+void resize(const std::shared_ptr<Allocation>& allocation, std::size_t nbytes) {
+    Resize(allocation, nbytes).commit();
 }
 
 std::shared_ptr<Allocation> adopt_device(Allocation::Block&& block) {

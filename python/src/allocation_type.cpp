@@ -3,6 +3,7 @@
 #include <structmember.h>  // needs Python.h first
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "arguments.hpp"
@@ -81,6 +82,7 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
         }
         const Format format = format_value ? read_format(format_value) : Format();
         const auto& allocation = live(object);
+        const View held(allocation, nullptr, Format(), Layout(), true);  // no resize from here on
         if (format.itemsize() == 0) throw FormatError("view: itemsize 0", 0);
         if (format.has_objects()) {
             throw FormatError("view: format '" + format.str() +
@@ -111,10 +113,16 @@ PyObject* resize(PyObject* object, PyObject* value) {
         if (size < 0) {
             throw LayoutError("resize: nbytes " + std::to_string(size) + ", must not be negative");
         }
-        const std::shared_ptr<Allocation> allocation = live(object);
+        std::optional<Resize> step;
+        std::shared_ptr<Allocation> allocation = live(object);
         {
             const GilRelease release;
-            devview::resize(*allocation, static_cast<std::size_t>(size));
+            step.emplace(std::move(allocation), static_cast<std::size_t>(size));
+        }
+        step->commit();  // with the GIL, which guards attributes and new views
+        {
+            const GilRelease release;
+            step.reset();
         }
         Py_RETURN_NONE;
     });
@@ -123,8 +131,10 @@ PyObject* resize(PyObject* object, PyObject* value) {
 PyObject* free_block(PyObject* object, PyObject*) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const std::shared_ptr<Allocation> allocation = held(object);
-        const GilRelease release;
-        allocation->free();
+        {
+            const GilRelease release;
+            allocation->free();
+        }
         Py_RETURN_NONE;
     });
 }

@@ -1,6 +1,7 @@
 // Records as tuples and arrays as nested lists, down to the scalars.
 #include "item.hpp"
 
+#include <cstring>
 #include <vector>
 
 #include "devview/error.hpp"
@@ -77,10 +78,54 @@ void pack_composite(const FormatNode& format, char* data, PyObject* value) {
     std::copy(bytes.begin(), bytes.end(), data);
 }
 
+template <class T>
+T load(const char* data) noexcept {
+    T value;
+    std::memcpy(&value, data, sizeof value);
+    return value;
+}
+
+/// The scalars of most views, without a detour through their description; null for all others (or
+/// without memory: the general path then tells).
+PyObject* unpack_native(const FormatNode& format, const char* data) {
+    if (format.byteorder != ByteOrder::native) return nullptr;
+    switch (format.code) {
+        case '?':
+            return PyBool_FromLong(*data != 0);
+        case 'b':
+            return PyLong_FromLong(load<signed char>(data));
+        case 'B':
+            return PyLong_FromLong(load<unsigned char>(data));
+        case 'h':
+            return PyLong_FromLong(load<short>(data));
+        case 'H':
+            return PyLong_FromLong(load<unsigned short>(data));
+        case 'i':
+            return PyLong_FromLong(load<int>(data));
+        case 'I':
+            return PyLong_FromUnsignedLong(load<unsigned int>(data));
+        case 'l':
+            return PyLong_FromLong(load<long>(data));
+        case 'L':
+            return PyLong_FromUnsignedLong(load<unsigned long>(data));
+        case 'q':
+            return PyLong_FromLongLong(load<long long>(data));
+        case 'Q':
+            return PyLong_FromUnsignedLongLong(load<unsigned long long>(data));
+        case 'f':
+            return PyFloat_FromDouble(static_cast<double>(load<float>(data)));
+        case 'd':
+            return PyFloat_FromDouble(load<double>(data));
+        default:
+            return nullptr;
+    }
+}
+
 }  // namespace
 
 PyObject* unpack_item(const FormatNode& format, const char* data) {
-    PyObject* item = nullptr;
+    PyObject* item = unpack_native(format, data);
+    if (item != nullptr) return item;
     if (format.kind == Kind::record) {
         item = unpack_record(format, data);
     } else if (format.kind == Kind::array) {

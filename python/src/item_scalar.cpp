@@ -76,7 +76,9 @@ PyObject* unpack_unsigned(const unsigned char* bytes, std::int64_t size) {
 }
 
 void pack_integer(const FormatNode& format, unsigned char* bytes, PyObject* value) {
-    const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
+    const py::object index = PyLong_CheckExact(value)
+                                 ? py::reinterpret_borrow<py::object>(value)
+                                 : py::reinterpret_steal<py::object>(PyNumber_Index(value));
     if (!index) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
         PyErr_Clear();

@@ -649,7 +649,7 @@ TEST_F(Sweep, Resize) {
         fill(dense_view(block, {1000}, Format("B")), "\7", make_stream(0));
         const void* const data = block->data();
         try {
-            resize(*block, 2000);
+            resize(block, 2000);
             EXPECT_EQ(block->nbytes(), 2000u);
         } catch (const Error&) {
             EXPECT_EQ(block->nbytes(), 1000u);

@@ -145,17 +145,17 @@ TEST_F(Memory, ResizeKeepsTheContent) {
         const auto block = allocate(300, device);
         Bytes content = pattern(300, 9);
         put_block(*block, content);
-        resize(*block, 500);
+        resize(block, 500);
         EXPECT_EQ(block->nbytes(), 500u);
         EXPECT_EQ(live(device), 500u) << to_string(device);
         Bytes grown = block_bytes(*block);
         grown.resize(300);
         EXPECT_EQ(grown, content) << to_string(device);
-        resize(*block, 100);
+        resize(block, 100);
         content.resize(100);
         EXPECT_EQ(block_bytes(*block), content) << to_string(device);
-        resize(*block, 0);
-        resize(*block, 10);
+        resize(block, 0);
+        resize(block, 10);
         EXPECT_EQ(live(device), 10u) << to_string(device);
     }
 }
@@ -169,7 +169,7 @@ TEST_F(Memory, ResizeWaitsForWorkOnOtherStreams) {
         const View view = dense_view(block, {1024}, Format("B"));
         copy(view, source, side);
     }
-    resize(*block, 2048);
+    resize(block, 2048);
     Bytes grown = block_bytes(*block);
     grown.resize(1024);
     EXPECT_EQ(grown, pattern(1024, 3));
@@ -179,13 +179,13 @@ TEST_F(Memory, ResizeIsRefusedWhileViewedAndForForeignMemory) {
     const auto block = allocate(64, cuda_device(0));
     View view = dense_view(block, {16});
     emulation::clear_calls();
-    EXPECT_THROW(resize(*block, 128), BufferError);
+    EXPECT_THROW(resize(block, 128), BufferError);
     EXPECT_EQ(count("cudaMallocAsync"), 0u);
     view.release();
-    EXPECT_NO_THROW(resize(*block, 128));
+    EXPECT_NO_THROW(resize(block, 128));
     char foreign[8];
     const auto other = Allocation::adopt(foreign, 8, kCpu, nullptr);
-    EXPECT_THROW(resize(*other, 16), BufferError);
+    EXPECT_THROW(resize(other, 16), BufferError);
 }
 
 TEST_F(Memory, ResizeThatFailsChangesNothing) {
@@ -193,7 +193,7 @@ TEST_F(Memory, ResizeThatFailsChangesNothing) {
     const Bytes content = pattern(1000, 4);
     put_block(*block, content);
     void* const data = block->data();
-    EXPECT_THROW(resize(*block, 1024 * kMiB), OutOfMemory);
+    EXPECT_THROW(resize(block, 1024 * kMiB), OutOfMemory);
     EXPECT_EQ(block->data(), data);
     EXPECT_EQ(block_bytes(*block), content);
 }

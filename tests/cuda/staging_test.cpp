@@ -187,7 +187,7 @@ TEST_F(Stagings, BlockCannotBeFreedOrResizedMeanwhile) {
     Staging staging(view, false);
     view.release();
     EXPECT_THROW(block->free(), BufferError);
-    EXPECT_THROW(resize(*block, 10), BufferError);
+    EXPECT_THROW(resize(block, 10), BufferError);
     staging.finish();
     EXPECT_NO_THROW(block->free());
 }

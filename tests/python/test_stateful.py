@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 import devview as dv
 from support import CUDA_DEVICES, DEVICES
 
-EXAMPLES = int(os.environ.get("DEVVIEW_TEST_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("DEVVIEW_TEST_EXAMPLES", "100"))
 
 
 class Block:
@@ -209,6 +209,14 @@ class Lives(RuleBasedStateMachine):
         handle.exports -= 1
         handle.block.exports -= 1
         self.check_freed(handle.block)
+
+    @rule(handle=views, value=st.integers(0, 255))
+    def edit(self, handle, value):
+        """Stage, write one item and give back, all at once."""
+        export = self.stage(handle, True)
+        if export is not None:
+            self.end_export(export, value)
+            self.read(handle)
 
     def write_through(self, export, m, value, copied):
         window = export.handle.window

@@ -104,14 +104,14 @@ public:
         return static_cast<std::int64_t>(state_.load() & kViewMask);
     }
     std::int64_t exports() const noexcept {
-        return static_cast<std::int64_t>((state_.load() & ~kClaimed) >> kExportShift);
+        return static_cast<std::int64_t>((state_.load() & ~(kFreed | kBusy)) >> kExportShift);
     }
-    bool freed() const noexcept { return (state_.load() & kClaimed) != 0; }
+    bool freed() const noexcept { return (state_.load() & kFreed) != 0; }
 
     /// Counts of views and exports; View and the exporters keep them.
     /// @throws ReleasedError  the block was freed (or is being resized).
     void add_view() {
-        if (state_.fetch_add(1, std::memory_order_acq_rel) & kClaimed) refuse_view();
+        if (state_.fetch_add(1, std::memory_order_acq_rel) & (kFreed | kBusy)) refuse_view();
     }
     void drop_view() noexcept { state_.fetch_sub(1, std::memory_order_acq_rel); }
     void add_export();
@@ -121,12 +121,22 @@ public:
     /// live ("free: 2 views and 1 export of this allocation live, limit 0"); nothing is freed then.
     void free();
 
-    /// Exchanges the blocks of two allocations (resize: the caller made and filled the other).
-    /// @throws BufferError  while anything views this one ("resize: ..."), ReleasedError if freed.
-    void exchange_block(Allocation& other);
+    /// The one user of an allocation while it lives: views, exports, free() and another resize are
+    /// refused meanwhile. Reading data() and its like in other threads is the caller's to exclude
+    /// around exchange().
+    class DEVVIEW_CORE_API Exclusive {
+    public:
+        /// @throws BufferError  while anything views it ("resize: ..."), ReleasedError if freed.
+        Exclusive(Allocation& allocation, const char* function);
+        ~Exclusive();
+        Exclusive(const Exclusive&) = delete;
+        Exclusive& operator=(const Exclusive&) = delete;
+        /// Exchanges the blocks of the two allocations, which are on the same device.
+        void exchange(Allocation& other) noexcept;
 
-    /// Throws what exchange_block would throw now: asked before the work is done.
-    void require_unused(const char* function) const;
+    private:
+        Allocation& allocation_;
+    };
 
     /// Where the allocation was made (kept under dv.trace); empty if unknown.
     std::string made_at() const;
@@ -148,14 +158,16 @@ private:
     static constexpr std::uint64_t kViewMask = 0xffffffffu;
     static constexpr int kExportShift = 32;
     static constexpr std::uint64_t kExport = std::uint64_t{1} << kExportShift;
-    static constexpr std::uint64_t kClaimed = std::uint64_t{1} << 63;
+    static constexpr std::uint64_t kFreed = std::uint64_t{1} << 63;
+    static constexpr std::uint64_t kBusy = std::uint64_t{1} << 62;  ///< an Exclusive lives
 
     [[noreturn]] void refuse_view();
-    bool claim() noexcept;
+    void claim(std::uint64_t bit, const char* function);
+    void require_unused(std::uint64_t state, const char* function) const;
     void give_back() noexcept;
 
     Block block_;
-    std::atomic<std::uint64_t> state_{0};  ///< claimed bit, exports, views
+    std::atomic<std::uint64_t> state_{0};  ///< freed and busy bits, exports, views
     Allocation* previous_ = nullptr;       ///< the ledger's list
     Allocation* next_ = nullptr;
     std::string made_at_{};

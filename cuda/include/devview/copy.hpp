@@ -17,8 +17,9 @@ namespace devview {
 ///
 /// Work is ordered on `stream`, else on the destination's stream, else on the source's, else on the
 /// legacy stream of the device involved; it waits for earlier uses of both blocks by events, and is
-/// recorded as a use of both. Returns without waiting where no pageable host memory is involved;
-/// with pageable memory the copy is complete on return.
+/// recorded as a use of both. Returns without waiting where no pageable host memory is involved,
+/// nor strided pinned memory that no pitched copy can express; there the copy is complete on
+/// return.
 /// @throws LayoutError  shapes or itemsizes differ; BufferError  `dst` is read-only; ReleasedError;
 /// DeviceError; OutOfMemory. Nothing is leaked, `dst` may hold part of the items.
 DEVVIEW_CUDA_API void copy(const View& dst, const View& src, const Stream& stream = {});

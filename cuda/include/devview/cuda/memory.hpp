@@ -29,7 +29,20 @@ DEVVIEW_CUDA_API std::shared_ptr<Allocation> allocate_zeroed(std::size_t nbytes,
 /// Gives `allocation` a block of `nbytes`, with the content kept as far as it fits. The data
 /// pointer may change. @throws BufferError  while anything views it, or memory that is not ours;
 /// OutOfMemory (nothing has changed then).
-DEVVIEW_CUDA_API void resize(Allocation& allocation, std::size_t nbytes);
+DEVVIEW_CUDA_API void resize(const std::shared_ptr<Allocation>& allocation, std::size_t nbytes);
+
+/// resize() in its steps, for callers with a lock of their own around data() and its like: all work
+/// is done on construction, commit() exchanges the blocks, destruction gives one of them back.
+class DEVVIEW_CUDA_API Resize {
+public:
+    Resize(std::shared_ptr<Allocation> allocation, std::size_t nbytes);
+    void commit() noexcept;
+
+private:
+    std::shared_ptr<Allocation> allocation_;
+    std::shared_ptr<Allocation> other_{};
+    Allocation::Exclusive exclusive_;
+};
 
 /// A block of somebody else's device memory gets its stream bookkeeping here: `release(context,
 /// stream)` runs once, after every recorded use.
