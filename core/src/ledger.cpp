@@ -1,4 +1,6 @@
 // The ledger: an intrusive list of living allocations and the gauges of each device.
+#include <pthread.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -12,7 +14,13 @@ void SpinLock::lock() noexcept {
 }
 
 Ledger& Ledger::get() noexcept {
-    static Ledger* const ledger = new Ledger;  // leaked: it must outlive every static view
+    // Leaked: it must outlive every static view. The child of a fork gets the lock free.
+    static Ledger* const ledger = [] {
+        auto* const made = new Ledger;
+        pthread_atfork([] { get().mutex_.lock(); }, [] { get().mutex_.unlock(); },
+                       [] { get().mutex_.unlock(); });
+        return made;
+    }();
     return *ledger;
 }
 

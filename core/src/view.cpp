@@ -156,7 +156,7 @@ View View::remove_axis(int axis) const {
 }
 
 void View::require_same_objects(const Format& format) const {
-    if (format.has_objects() != format_.has_objects()) {
+    if ((format.has_objects() || format_.has_objects()) && format != format_) {
         throw FormatError("cast: '" + format_.str() + "' to '" + format.str() +
                               "': Python objects cannot be read as other items",
                           0);

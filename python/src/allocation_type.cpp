@@ -203,6 +203,7 @@ PyObject* make(PyTypeObject*, PyObject* args, PyObject* kwargs) {
             const GilRelease release;
             return allocate(static_cast<std::size_t>(size), where, on);
         }();
+        if (tracing) trace_origin(*allocation);
         return reinterpret_cast<PyObject*>(object_of(allocation));
     });
 }

@@ -32,11 +32,18 @@ std::string text_of(PyObject* value, const char* name) {
     wrong_type(name, "a string", value);
 }
 
+/// Host memory has no streams: one that generic code passes along means nothing there.
+bool host_only(Device device) noexcept { return device.type == DeviceType::cpu; }
+
 }  // namespace
 
 std::int64_t read_integer(PyObject* value, const char* name) {
     const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
-    if (!index) throw py::error_already_set();
+    if (!index) {
+        if (PyIndex_Check(value)) throw py::error_already_set();
+        PyErr_Clear();
+        wrong_type(name, "an int", value);
+    }
     int overflow = 0;
     const long long result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
     if (overflow != 0) {
@@ -57,7 +64,14 @@ Device read_device(PyObject* value, Device fallback) {
 
 Stream read_stream(PyObject* value, Device device) {
     if (value == nullptr || value == Py_None) return {};
-    if (const Stream* const stream = stream_of_object(value)) return *stream;
+    if (const Stream* const stream = stream_of_object(value)) {
+        if (device.type == DeviceType::cuda && *stream && stream->device() != device) {
+            throw DeviceError("stream: a stream of " + to_string(stream->device()) + ", work on " +
+                                  to_string(device),
+                              400, "cudaErrorInvalidResourceHandle");
+        }
+        return host_only(device) ? Stream{} : *stream;
+    }
     if (PyLong_Check(value)) {
         const std::size_t bits = PyLong_AsSize_t(value);
         if (PyErr_Occurred()) {
@@ -66,12 +80,14 @@ Stream read_stream(PyObject* value, Device device) {
                               " is no address");
         }
         // NOLINTNEXTLINE(performance-no-int-to-ptr): a stream handle is an address.
-        return Stream::raw(device, reinterpret_cast<void*>(bits == 0 ? 1 : bits));
+        void* const handle = reinterpret_cast<void*>(bits == 0 ? 1 : bits);
+        return host_only(device) ? Stream{} : Stream::raw(device, handle);
     }
     // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
     py::object told =
         py::reinterpret_steal<py::object>(PyObject_GetAttrString(value, "__cuda_stream__"));
     if (!told) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
         PyErr_Clear();
         wrong_type("stream", "None, an int handle, a dv.Stream or an object with __cuda_stream__",
                    value);
@@ -108,6 +124,9 @@ Format read_format(PyObject* value) {
 
 std::vector<std::int64_t> read_integers(PyObject* value, const char* name) {
     if (PyIndex_Check(value)) return {read_integer(value, name)};
+    if (PyUnicode_Check(value) || PyBytes_Check(value)) {
+        wrong_type(name, "an int or a sequence of ints", value);
+    }
     const py::object sequence = py::reinterpret_steal<py::object>(PySequence_Tuple(value));
     if (!sequence) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();

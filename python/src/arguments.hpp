@@ -16,7 +16,8 @@ namespace devview::python {
 Device read_device(PyObject* value, Device fallback = {});
 
 /// None: no stream; an int handle (0 is the legacy stream); a dv.Stream; an object with
-/// __cuda_stream__. Raw handles belong to `device`.
+/// __cuda_stream__. Raw handles belong to `device`; on the cpu there are none.
+/// @throws DeviceError  a dv.Stream of another CUDA device.
 Stream read_stream(PyObject* value, Device device);
 
 /// The native scalar of a letter, ready to be copied; null for other letters.

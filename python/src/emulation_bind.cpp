@@ -18,7 +18,7 @@ namespace emulation = cuda::emulation;
 
 struct Emulation {};  // dv.emulation: a window on the process' one emulator
 
-Emulation start(int devices, const py::object& memory, std::int64_t delay_us) {
+py::object start(int devices, const py::object& memory, std::int64_t delay_us) {
     cuda::EmulatorOptions options;
     options.devices = devices;
     options.delay_us = delay_us;
@@ -29,9 +29,11 @@ Emulation start(int devices, const py::object& memory, std::int64_t delay_us) {
         }
         options.memory = static_cast<std::size_t>(bytes);
     }
-    const GilRelease release;
-    cuda::emulate(options);
-    return {};
+    {
+        const GilRelease release;
+        cuda::emulate(options);
+    }
+    return py::module_::import("devview._devview").attr("emulation");
 }
 
 void require_emulator() {

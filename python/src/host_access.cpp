@@ -33,8 +33,8 @@ public:
     }
     void restore() {
         if (!token_) return;
-        const py::object token = std::move(token_);
-        if (PyContextVar_Reset(guard_mode, token.ptr()) != 0) throw py::error_already_set();
+        if (PyContextVar_Reset(guard_mode, token_.ptr()) != 0) throw py::error_already_set();
+        token_ = py::object();  // only now: another context's exit fails and may be repeated
     }
 
 private:

@@ -1,6 +1,7 @@
 // Reading and writing the items of any view from the host: in place, or through a staging copy.
 #pragma once
 
+#include <cstring>
 #include <memory>
 
 #include "devview/staging.hpp"
@@ -32,6 +33,15 @@ private:
 
 /// True if the host reads the view's memory in place and nothing has to be waited for.
 inline bool plain_host(const View& view) noexcept { return view.device().type == DeviceType::cpu; }
+
+/// Where the item at `data` of `axis` really lies: a suboffset means one more pointer (PEP 3118).
+inline const char* follow(const Layout& layout, int axis, const char* data) noexcept {
+    const std::int64_t* const suboffsets = layout.suboffsets();
+    if (suboffsets == nullptr || suboffsets[axis] < 0) return data;
+    const char* pointer = nullptr;
+    std::memcpy(&pointer, data, sizeof pointer);
+    return pointer + suboffsets[axis];
+}
 
 /// Writes one item's bytes to `where`, a 0-d view on any device.
 void write_item(const View& where, PyObject* value);

@@ -8,6 +8,7 @@
 #include "arguments.hpp"
 #include "array_interface.hpp"
 #include "devview/copy.hpp"
+#include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "owner.hpp"
 #include "stream_object.hpp"
@@ -274,6 +275,13 @@ py::object from_buffer(const py::object& object, const py::object& format, const
     BufferRequest request;
     if (!request.get(object.ptr())) throw py::error_already_set();
     View view = view_of_buffer(request);
+    const bool anew = !shape.is_none() || !strides.is_none();
+    if (anew && view.format().has_objects()) {
+        throw FormatError("from_buffer: Python objects cannot be laid out anew", 0);
+    }
+    if (anew && view.suboffsets() != nullptr) {
+        throw LayoutError("from_buffer: a buffer with suboffsets cannot be laid out anew");
+    }
     if (!format.is_none()) {
         const Format wanted = read_format(format.ptr());
         view = shape.is_none() && strides.is_none() && view.ndim() > 0
@@ -349,6 +357,10 @@ py::object from_pointer(const py::object& pointer, const py::object& shape,
     require_address_range(address, low, low + size, "from_pointer");
     if (!release.is_none() && PyCallable_Check(release.ptr()) == 0) {
         throw py::type_error("from_pointer: release is not callable");
+    }
+    if (where.type == DeviceType::cuda) {
+        const GilRelease unlocked;
+        cuda::require_device(where.id);
     }
     const Stream on = read_stream(stream.ptr(), where);
     char* const data = reinterpret_cast<char*>(address);

@@ -49,33 +49,86 @@ py::object members(const FormatNode& format, PyObject* value, Py_ssize_t count) 
     return tuple;
 }
 
-void pack_axis(const FormatNode& format, int axis, char*& data, PyObject* value) {
+/// Objects that a scratch copy of an item refers to anew; dropped unless they are kept.
+class NewReferences {
+public:
+    ~NewReferences() {
+        for (PyObject* const object : objects_)
+            Py_DECREF(object);
+    }
+    void store(char* data, PyObject* value) {
+        objects_.push_back(value);
+        Py_INCREF(value);
+        std::memcpy(data, &value, sizeof value);
+    }
+    void keep() noexcept { objects_.clear(); }
+
+private:
+    std::vector<PyObject*> objects_;
+};
+
+void pack_member(const FormatNode& format, char* data, PyObject* value, NewReferences& references);
+
+void pack_axis(const FormatNode& format, int axis, char*& data, PyObject* value,
+               NewReferences& references) {
     if (axis == format.ndim) {
-        pack_item(*format.element, data, value);
+        pack_member(*format.element, data, value, references);
         data += format.element->itemsize;
         return;
     }
     const auto extent = static_cast<Py_ssize_t>(format.shape[axis]);
     const py::object tuple = members(format, value, extent);
     for (Py_ssize_t i = 0; i < extent; ++i) {
-        pack_axis(format, axis + 1, data, PyTuple_GET_ITEM(tuple.ptr(), i));
+        pack_axis(format, axis + 1, data, PyTuple_GET_ITEM(tuple.ptr(), i), references);
+    }
+}
+
+void pack_member(const FormatNode& format, char* data, PyObject* value, NewReferences& references) {
+    if (format.kind == Kind::object) {
+        references.store(data, value);
+    } else if (format.kind == Kind::array) {
+        pack_axis(format, 0, data, value, references);
+    } else if (format.kind == Kind::record) {
+        const py::object tuple = members(format, value, format.field_count);
+        for (std::int32_t i = 0; i < format.field_count; ++i) {
+            const FormatField& field = format.fields[i];
+            pack_member(*field.format, data + field.offset, PyTuple_GET_ITEM(tuple.ptr(), i),
+                        references);
+        }
+    } else {
+        pack_scalar(format, data, value);
+    }
+}
+
+/// The objects that an item refers to.
+void collect_objects(const FormatNode& format, const char* data, std::vector<PyObject*>& objects) {
+    if (format.kind == Kind::object) {
+        PyObject* object = nullptr;
+        std::memcpy(&object, data, sizeof object);
+        if (object != nullptr) objects.push_back(object);
+    } else if (format.kind == Kind::array && format.element->itemsize > 0) {
+        for (std::int64_t at = 0; at < format.itemsize; at += format.element->itemsize) {
+            collect_objects(*format.element, data + at, objects);
+        }
+    } else if (format.kind == Kind::record) {
+        for (std::int32_t i = 0; i < format.field_count; ++i) {
+            collect_objects(*format.fields[i].format, data + format.fields[i].offset, objects);
+        }
     }
 }
 
 /// Fills a copy of the item first, so that a wrong member leaves the memory as it was.
 void pack_composite(const FormatNode& format, char* data, PyObject* value) {
     std::vector<char> bytes(data, data + format.itemsize);
-    if (format.kind == Kind::array) {
-        char* at = bytes.data();
-        pack_axis(format, 0, at, value);
-    } else {
-        const py::object tuple = members(format, value, format.field_count);
-        for (std::int32_t i = 0; i < format.field_count; ++i) {
-            const FormatField& field = format.fields[i];
-            pack_item(*field.format, bytes.data() + field.offset, PyTuple_GET_ITEM(tuple.ptr(), i));
-        }
-    }
+    NewReferences references;
+    char* at = bytes.data();
+    pack_member(format, at, value, references);
+    std::vector<PyObject*> old;
+    collect_objects(format, data, old);
     std::copy(bytes.begin(), bytes.end(), data);
+    references.keep();
+    for (PyObject* const object : old)
+        Py_DECREF(object);
 }
 
 template <class T>

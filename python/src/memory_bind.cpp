@@ -17,8 +17,6 @@ namespace devview::python {
 
 namespace {
 
-bool tracing = false;  // guarded by the GIL
-
 /// file:line of the innermost Python frame.
 std::string calling_line() {
     const auto frame = py::reinterpret_steal<py::object>(
@@ -28,10 +26,7 @@ std::string calling_line() {
                                    frame.attr("f_lineno"));
 }
 
-py::object made(View view) {
-    if (tracing) view.allocation()->set_made_at(calling_line());
-    return py::reinterpret_steal<py::object>(new_view(std::move(view)));
-}
+py::object made(View view) { return py::reinterpret_steal<py::object>(new_view(std::move(view))); }
 
 View allocated(const std::vector<std::int64_t>& shape, const Format& format, Device device,
                const Stream& stream, Order order, bool zeroed) {
@@ -214,6 +209,12 @@ are those of the process.)");
 }
 
 }  // namespace
+
+bool tracing = false;
+
+void trace_origin(Allocation& allocation) {
+    if (allocation.made_at().empty()) allocation.set_made_at(calling_line());
+}
 
 void bind_memory(py::module_& module) {
     bind_making(module);

@@ -59,12 +59,9 @@ private:
 };
 
 void release_buffer(void* context, Stream) noexcept {
-    std::unique_ptr<BufferOwner> owner(static_cast<BufferOwner*>(context));
-    if (!python_alive()) {
-        owner.release();  // the interpreter's memory goes with the process
-        return;
-    }
-    const CallbackScope scope;
+    if (!python_alive()) return;  // the interpreter's memory goes with the process
+    const CallbackScope scope;    // outlives the owner, whose memory the GIL guards
+    const std::unique_ptr<BufferOwner> owner(static_cast<BufferOwner*>(context));
     PyBuffer_Release(&owner->buffer);
 }
 
@@ -139,6 +136,11 @@ PyObject* owner_of(const Allocation& allocation) noexcept {
         return static_cast<ObjectOwner*>(allocation.context())->owner;
     }
     return nullptr;
+}
+
+bool has_release_callback(const Allocation& allocation) noexcept {
+    return !allocation.freed() && allocation.release_function() == release_object &&
+           static_cast<ObjectOwner*>(allocation.context())->release != nullptr;
 }
 
 bool has_python_owner(const Allocation& allocation) noexcept {

@@ -22,6 +22,9 @@ PyObject* owner_of(const Allocation& allocation) noexcept;
 /// True if Python objects are held, which the collector must see.
 bool has_python_owner(const Allocation& allocation) noexcept;
 
+/// True if a Python callable will be called when the memory is given back.
+bool has_release_callback(const Allocation& allocation) noexcept;
+
 /// Shows the Python objects that the allocation holds to the collector.
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg);
 

@@ -1,7 +1,10 @@
 // dv.Staging: waits, gives a memoryview of the copy, and takes it back.
 #include <memory>
+#include <mutex>
 #include <string>
+#include <type_traits>
 
+#include "buffer_request.hpp"
 #include "devview/error.hpp"
 #include "devview/staging.hpp"
 #include "staging_object.hpp"
@@ -39,15 +42,11 @@ public:
     StagingObject& operator=(const StagingObject&) = delete;
 
     bool pinned() const { return live().pinned(); }
-    bool ready() const {
-        const Staging& staging = live();
-        const GilRelease release;
-        return staging.ready();
+    bool ready() {
+        return in_use([](Staging& staging) { return staging.ready(); });
     }
     void wait() {
-        Staging& staging = live();
-        const GilRelease release;
-        staging.wait();
+        in_use([](Staging& staging) { staging.wait(); });
     }
     py::object memory() {
         wait();
@@ -65,6 +64,7 @@ public:
             memory_ = py::object();
             if (!memory.is_none()) memory.attr("release")();
         }
+        if (users_ > 0) throw BufferError("release: another thread waits for this Staging");
         if (host_views_ > 0) {
             throw BufferError("release: Staging has " + std::to_string(host_views_) +
                               (host_views_ == 1 ? " export" : " exports") + ", limit 0");
@@ -81,24 +81,10 @@ public:
         if ((flags & PyBUF_WRITABLE) != 0 && !writable_) {
             throw BufferError("Staging: the copy is read-only, stage(writable=True)");
         }
-        const Layout& layout = staging.layout();
-        const auto itemsize = format_.itemsize();
-        if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !layout.contiguous(itemsize, Order::C)) {
-            throw BufferError("Staging: the memory is not C-contiguous");
-        }
+        check_request("Staging", staging.layout(), format_.itemsize(), flags);
+        describe(buffer, format_, staging.layout(), flags);
         buffer->buf = staging.data();
-        buffer->len = static_cast<Py_ssize_t>(layout.nbytes(itemsize));
-        buffer->itemsize = static_cast<Py_ssize_t>(itemsize);
         buffer->readonly = writable_ ? 0 : 1;
-        buffer->ndim = (flags & PyBUF_ND) != 0 ? layout.ndim() : 1;
-        buffer->format = (flags & PyBUF_FORMAT) != 0 ? const_cast<char*>(format_.text()) : nullptr;
-        const auto pointer = [](const std::int64_t* values) {
-            return const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(values));
-        };
-        buffer->shape = (flags & PyBUF_ND) != 0 ? pointer(layout.shape()) : nullptr;
-        buffer->strides =
-            (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? pointer(layout.strides()) : nullptr;
-        buffer->suboffsets = nullptr;
         buffer->internal = nullptr;
         buffer->obj = self;
         Py_INCREF(self);
@@ -113,6 +99,19 @@ public:
     }
 
 private:
+    /// Calls without the GIL, one thread at a time; no release meanwhile.
+    template <class F>
+    std::invoke_result_t<F, Staging&> in_use(F&& call) {
+        Staging& staging = live();
+        struct Count {
+            Py_ssize_t& users;
+            explicit Count(Py_ssize_t& n) : users(n) { ++users; }
+            ~Count() { --users; }
+        } const count(users_);  // ends with the GIL held again
+        const GilRelease release;
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return std::forward<F>(call)(staging);
+    }
     Staging& live() const {
         if (!staging_) throw ReleasedError("operation forbidden on released Staging object");
         return *staging_;
@@ -137,6 +136,8 @@ private:
     std::unique_ptr<Staging> staging_;
     py::object memory_;  // a weak reference to the last memoryview given out
     Py_ssize_t host_views_ = 0;
+    Py_ssize_t users_ = 0;  // threads inside wait() or ready(); guarded by the GIL
+    std::mutex mutex_;
     bool writable_;
 };
 

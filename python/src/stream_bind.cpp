@@ -12,6 +12,17 @@ namespace {
 
 using cuda::Event;
 
+/// Destroying a stream or event may take a driver lock: not with the GIL held.
+struct DeleteUnlocked {
+    template <class T>
+    void operator()(T* object) const {
+        const GilRelease release;
+        delete object;
+    }
+};
+template <class T>
+using Unlocked = std::unique_ptr<T, DeleteUnlocked>;
+
 Stream make_stream(const py::object& device) {
     const Device where = read_device(device.ptr(), Device{DeviceType::cuda, 0});
     if (where.type != DeviceType::cuda) {
@@ -23,10 +34,13 @@ Stream make_stream(const py::object& device) {
 
 void wait_for(const Stream& self, const py::object& other) {
     if (py::isinstance<Event>(other)) {
-        other.cast<Event>().order(self);
+        const Event event = other.cast<Event>();
+        const GilRelease release;
+        event.order(self);
         return;
     }
-    const Stream stream = read_stream(other.ptr(), self.device());
+    const Stream* const known = stream_of_object(other.ptr());  // any device's
+    const Stream stream = known != nullptr ? *known : read_stream(other.ptr(), self.device());
     if (!stream) return;
     const GilRelease release;
     Event::record(stream).order(self);
@@ -52,13 +66,14 @@ const Stream* stream_of_object(PyObject* object) {
 }
 
 void bind_streams(py::module_& module) {
-    py::class_<Stream> stream_class(module, "Stream", R"(A queue of device work, run in order.
+    py::class_<Stream, Unlocked<Stream>> stream_class(module, "Stream",
+                                                      R"(A queue of device work, run in order.
 
 ``Stream(device="cuda")`` makes a new non-blocking stream; it is destroyed when the last user of it
 is gone, memory that is still to be freed on it included. Everything that takes a ``stream`` also
 takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
-    py::class_<Event> event_class(module, "Event",
-                                  "A point in a stream; ``Event(stream)`` records it now.");
+    py::class_<Event, Unlocked<Event>> event_class(
+        module, "Event", "A point in a stream; ``Event(stream)`` records it now.");
     stream_class.def(py::init(&make_stream), py::arg("device") = py::none())
         .def_property_readonly(
             "device",

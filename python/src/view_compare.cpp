@@ -5,6 +5,7 @@
 #include "host_access.hpp"
 #include "import.hpp"
 #include "item.hpp"
+#include "owner.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
 
@@ -40,14 +41,6 @@ bool equal_items(const FormatNode& a_format, const char* a, const FormatNode& b_
     const int truth = PyObject_IsTrue(result.ptr());
     if (truth < 0) throw py::error_already_set();
     return truth == 1;
-}
-
-const char* follow(const Layout& layout, int axis, const char* data) noexcept {
-    const std::int64_t* const suboffsets = layout.suboffsets();
-    if (suboffsets == nullptr || suboffsets[axis] < 0) return data;
-    const char* pointer = nullptr;
-    std::memcpy(&pointer, data, sizeof pointer);
-    return pointer + suboffsets[axis];
 }
 
 struct Side {
@@ -109,6 +102,8 @@ Py_hash_t view_hash(PyObject* object) {
     return guarded<Py_hash_t>(-1, [&]() -> Py_hash_t {
         const View view = live_view(object);
         if (!view.readonly()) throw py::value_error("cannot hash writable View object");
+        PyObject* const owner = owner_of(*view.allocation());
+        if (owner != nullptr && PyObject_Hash(owner) == -1) return -1;  // it may still change
         // As memoryview: bytes only, so that hash(v) == hash(v.tobytes()) can hold for all.
         const char code = view.format().code();
         if (view.itemsize() != 1 || (code != 'B' && code != 'b' && code != 'c')) {

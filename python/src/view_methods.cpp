@@ -140,17 +140,11 @@ PyObject* hex(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObjec
 PyObject* list_axis(const FormatNode& format, const Layout& layout, int axis, const char* data) {
     if (axis == layout.ndim()) return unpack_item(format, data);
     const std::int64_t extent = layout.shape()[axis];
-    const std::int64_t* const suboffsets = layout.suboffsets();
     py::object list =
         py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(extent)));
     if (!list) throw py::error_already_set();
     for (std::int64_t i = 0; i < extent; ++i) {
-        const char* at = data + i * layout.strides()[axis];
-        if (suboffsets != nullptr && suboffsets[axis] >= 0) {
-            const char* pointer = nullptr;
-            std::memcpy(&pointer, at, sizeof pointer);
-            at = pointer + suboffsets[axis];
-        }
+        const char* const at = follow(layout, axis, data + i * layout.strides()[axis]);
         PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
                         list_axis(format, layout, axis + 1, at));
     }
@@ -182,10 +176,10 @@ void each_item(PyObject* self, const char* operation, F&& visit) {
                           ", needs 1");
     }
     const HostItems host(view, operation);
+    const Layout& layout = host.layout();
     for (std::int64_t i = 0; i < view.shape()[0]; ++i) {
-        const auto item = py::reinterpret_steal<py::object>(
-            list_axis(*view.format().node(), host.layout().ndim() == 1 ? Layout() : host.layout(),
-                      0, host.data() + i * host.layout().strides()[0]));
+        const char* const at = follow(layout, 0, host.data() + i * layout.strides()[0]);
+        const auto item = py::reinterpret_steal<py::object>(unpack_item(*view.format().node(), at));
         if (!visit(i, item.ptr())) return;
     }
 }
@@ -240,7 +234,20 @@ py::object spread(PyObject* const* values, Py_ssize_t count) {
     return tuple;
 }
 
-PyObject* transpose(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject*) {
+/// transpose and reshape take their one argument spread out, or by its name; nothing else.
+Py_ssize_t count_spread(Py_ssize_t count, PyObject* names, const char* function, const char* name) {
+    if (names == nullptr || PyTuple_GET_SIZE(names) == 0) return count;
+    PyObject* const given = PyTuple_GET_ITEM(names, PyTuple_GET_SIZE(names) - 1);
+    if (count > 0 || PyTuple_GET_SIZE(names) > 1 ||
+        PyUnicode_CompareWithASCIIString(given, name) != 0) {
+        PyErr_Format(PyExc_TypeError, "%s() got an unexpected argument '%U'", function, given);
+        throw py::error_already_set();
+    }
+    return 1;
+}
+
+PyObject* transpose(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+    count = count_spread(count, names, "transpose", "axes");
     const View& view = live_view(self);
     if (count == 0 || (count == 1 && values[0] == Py_None)) return wrap(self, view.transpose());
     auto axes = read_integers(spread(values, count).ptr(), "axes");
@@ -262,7 +269,7 @@ PyObject* transpose(PyObject* self, PyObject* const* values, Py_ssize_t count, P
 }
 
 PyObject* reshape(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    if (names != nullptr && PyTuple_GET_SIZE(names) > 0) count = 1;  // reshape(shape=...)
+    count = count_spread(count, names, "reshape", "shape");
     if (count == 0) throw py::type_error("reshape() misses argument 'shape'");
     const auto shape = read_reshape(spread(values, count).ptr(), live_view(self).size());
     return wrap(self, live_view(self).reshape(static_cast<int>(shape.size()), shape.data()));
@@ -306,6 +313,7 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
 PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "to", {"device"}, {"stream", "copy"});
     const View view = live_view(self);
+    if (arguments.require(0) == Py_None) throw py::type_error("to: device is None, name it");
     const Device where = read_device(arguments.require(0));
     const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
     const bool must = arguments.truth(2, false);

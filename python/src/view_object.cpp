@@ -77,6 +77,7 @@ PyObject* new_view(View&& view) {
         point_to(self, static_cast<AllocationObject*>(known));
     }
     PyObject_GC_Track(object);
+    if (tracing) trace_origin(*allocation);
     return object;
 }
 
@@ -91,8 +92,10 @@ AllocationObject* allocation_of(PyObject* view) {
     auto* const self = view_object(view);
     if (self->allocation == nullptr) {
         AllocationObject* const made = object_of(live_view(view).allocation());
-        point_to(self, made);
+        // Making it may have run the collector, and with it anything.
+        if (self->allocation == nullptr && !self->view.released()) point_to(self, made);
         Py_DECREF(made);
+        live_view(view);
     }
     return self->allocation;
 }
@@ -127,11 +130,14 @@ void view_dealloc(PyObject* object) {
     auto* const self = view_object(object);
     PyTypeObject* const type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+    // A view of a memoryview of a view of ...: the chain must not become a recursion.
+    Py_TRASHCAN_BEGIN(object, view_dealloc) if (self->weakrefs != nullptr)
+        PyObject_ClearWeakRefs(object);
     let_go(self);
     self->view.~View();
     free_views.give(object);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 int view_traverse(PyObject* object, visitproc visit, void* arg) {
@@ -145,37 +151,48 @@ int view_traverse(PyObject* object, visitproc visit, void* arg) {
 }
 
 // The collector finalises a whole cycle before it clears any part of it: a release callback still
-// has its closure then. What it finds of the cycle's views are released ones.
+// has its closure then. All other memory stays for the finalisers of the cycle's other objects.
 void view_finalize(PyObject* object) {
-    auto* const self = view_object(object);
-    if (self->exports == 0) let_go(self);
+    const View& view = view_object(object)->view;
+    if (!view.released() && has_release_callback(*view.allocation())) view_clear(object);
 }
 
 int view_clear(PyObject* object) {
-    view_finalize(object);
+    auto* const self = view_object(object);
+    if (self->exports == 0) let_go(self);
     return 0;
 }
 
-AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation) {
-    if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
+AllocationObject* object_of(std::shared_ptr<Allocation> allocation) {
+    // Made before the look at the binding: an allocation of memory may run the collector.
+    auto* self = allocation_object(free_allocations.take<AllocationObject>(allocation_type));
+    void* const known = allocation->binding.load(std::memory_order_acquire);
+    new (&self->allocation) std::shared_ptr<Allocation>(std::move(allocation));
+    self->python_views = 0;
+    self->weakrefs = nullptr;
+    PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
+    if (known != nullptr) {
+        Py_DECREF(self);
         Py_INCREF(static_cast<PyObject*>(known));
         return static_cast<AllocationObject*>(known);
     }
-    auto* const self = allocation_object(free_allocations.take<AllocationObject>(allocation_type));
-    new (&self->allocation) std::shared_ptr<Allocation>(allocation);
-    self->python_views = 0;
-    self->weakrefs = nullptr;
-    allocation->binding.store(self, std::memory_order_release);
-    PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
+    self->allocation->binding.store(self, std::memory_order_release);
     return self;
+}
+
+/// No longer the object that stands for the allocation.
+void unbind(AllocationObject* self) noexcept {
+    if (!self->allocation) return;
+    void* expected = self;
+    self->allocation->binding.compare_exchange_strong(expected, nullptr);
 }
 
 void allocation_dealloc(PyObject* object) {
     auto* const self = allocation_object(object);
     PyTypeObject* const type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
+    unbind(self);  // first: a weakref callback must not find the dying object
     if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-    if (self->allocation) self->allocation->binding.store(nullptr, std::memory_order_release);
     drop(std::move(self->allocation));
     self->allocation.~shared_ptr();
     free_allocations.give(object);
@@ -193,13 +210,14 @@ int allocation_traverse(PyObject* object, visitproc visit, void* arg) {
 }
 
 void allocation_finalize(PyObject* object) {
-    auto* const self = allocation_object(object);
-    if (self->allocation) self->allocation->binding.store(nullptr, std::memory_order_release);
-    drop(std::move(self->allocation));
+    const auto* const self = allocation_object(object);
+    if (self->allocation && has_release_callback(*self->allocation)) allocation_clear(object);
 }
 
 int allocation_clear(PyObject* object) {
-    allocation_finalize(object);
+    auto* const self = allocation_object(object);
+    unbind(self);
+    drop(std::move(self->allocation));
     return 0;
 }
 

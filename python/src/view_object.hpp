@@ -55,11 +55,15 @@ const View& live_view(PyObject* object);
 void release_view(ViewObject* object);
 
 /// The AllocationObject of an allocation, made if there is none (new reference).
-AllocationObject* object_of(const std::shared_ptr<Allocation>& allocation);
+AllocationObject* object_of(std::shared_ptr<Allocation> allocation);
 
 /// Drops what may be the last holder: the GIL is released where a driver lock may be taken.
 void drop(std::shared_ptr<Allocation> allocation);
 void drop(View view);
+
+/// dv.trace: allocations remember the Python line that they were made on (guarded by the GIL).
+extern bool tracing;
+void trace_origin(Allocation& allocation);
 
 void make_view_type(py::module_& module);
 void make_allocation_type(py::module_& module);

@@ -284,7 +284,7 @@ class Interface:
     def __array_interface__(self):
         self.reads += 1
         if isinstance(self.interface, BaseException):
-            raise self.interface
+            raise type(self.interface)(*self.interface.args)  # a fresh one: it keeps its frames
         return self.interface
 
 

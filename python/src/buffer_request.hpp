@@ -1,0 +1,22 @@
+// Answering a buffer request (PEP 3118) from a format and a layout.
+#pragma once
+
+#include "devview/format.hpp"
+#include "devview/layout.hpp"
+#include "python.hpp"
+
+namespace devview::python {
+
+constexpr bool asks(int flags, int what) noexcept { return (flags & what) == what; }
+
+/// @throws BufferError  "who: why".
+[[noreturn]] void refuse(const char* who, const char* why);
+
+/// The answers of CPython's memoryview to each request (Objects/memoryobject.c, memory_getbuf).
+/// @throws BufferError  the layout is not what the flags ask for.
+void check_request(const char* who, const Layout& layout, std::int64_t itemsize, int flags);
+
+/// Points `buffer` at `format` and `layout`, with what the flags ask for and NULL for the rest.
+void describe(Py_buffer* buffer, const Format& format, const Layout& layout, int flags);
+
+}  // namespace devview::python
