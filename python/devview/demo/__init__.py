@@ -10,8 +10,9 @@ from pathlib import Path
 import devview as dv
 from devview import _devview
 from devview.demo import job
+from devview.demo.load import load
 from devview.demo.report import Report
-from devview.demo.source import FileError, Source, generated, load
+from devview.demo.source import FileError, Source, generated
 
 GONE = "a temporary folder, removed at the end; --output DIR keeps the files"
 

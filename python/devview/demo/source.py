@@ -1,12 +1,8 @@
-"""What the demo works on: a file's items in host memory, found out by the file's first bytes."""
+"""What the demo works on: items in host memory, read from a file or made here."""
 
 from __future__ import annotations
 
-import stat
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import NamedTuple
 
 
 class FileError(Exception):
@@ -29,51 +25,6 @@ class Source(NamedTuple):
     fortran: bool = False
     descr: object = "|u1"
     picture: bool = True
-
-
-def load(path: Path) -> Source:
-    """Read a picture or a .npy file; raises FileError."""
-    from devview.demo import npy, png, pnm
-
-    data = _read(path)
-    try:
-        for magic, read in ((npy.MAGIC, npy.read), (png.MAGIC, png.read), (pnm.MAGIC, pnm.read)):
-            if data.startswith(magic):
-                return read(data)
-        raise UnsupportedError("neither a picture nor a .npy file that is known here")
-    except UnsupportedError as reason:
-        return _read_with_pillow(path, reason)
-
-
-def _read(path: Path) -> bytearray:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise FileError("not a regular file")
-        data = bytearray(status.st_size)
-        with path.open("rb") as file:
-            count = file.readinto(data)
-    except OSError as error:
-        raise FileError(error.strerror or str(error)) from error
-    except MemoryError as error:
-        raise FileError(f"{status.st_size} bytes do not fit into memory") from error
-    del data[count:]
-    return data
-
-
-def _read_with_pillow(path: Path, reason: UnsupportedError) -> Source:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise FileError(f"{reason}; with Pillow installed more formats are read") from None
-    try:
-        with Image.open(path) as image:
-            kind = image.format
-            mode = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGB"
-            pixels = image.convert(mode)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FileError(str(error)) from error
-    return picture(f"{kind} through Pillow", bytearray(pixels.tobytes()), *pixels.size, len(mode))
 
 
 def picture(

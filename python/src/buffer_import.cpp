@@ -1,0 +1,152 @@
+// The buffer protocol's door: dv.view comes through it, dv.from_buffer uses nothing else.
+#include "buffer_import.hpp"
+
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "devview/error.hpp"
+#include "owner.hpp"
+#include "view_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+const std::int64_t* wide(const Py_ssize_t* values) noexcept {
+    return reinterpret_cast<const std::int64_t*>(values);
+}
+
+Format buffer_format(const Py_buffer& buffer) {
+    const char* const text = buffer.format != nullptr ? buffer.format : "B";
+    if (text[0] != '\0' && text[1] == '\0') {
+        const Format* const format = native_format(text[0]);
+        if (format != nullptr && format->itemsize() == buffer.itemsize) return *format;
+    }
+    return Format::with_itemsize(text, buffer.itemsize);
+}
+
+/// What Layout::strided checks, in one pass over few axes. False: leave it to the general path.
+bool small_layout(const Py_buffer& buffer, Layout& layout, ByteBounds& bounds) noexcept {
+    if (buffer.ndim < 1 || buffer.ndim > 3 || buffer.shape == nullptr ||
+        buffer.strides == nullptr || buffer.suboffsets != nullptr || buffer.itemsize <= 0) {
+        return false;
+    }
+    std::int64_t size = buffer.itemsize;
+    bounds = {0, buffer.itemsize};
+    for (int axis = 0; axis < buffer.ndim; ++axis) {
+        const std::int64_t extent = buffer.shape[axis];
+        std::int64_t reach = 0;
+        if (extent <= 0 || __builtin_mul_overflow(size, extent, &size) ||
+            __builtin_mul_overflow(extent - 1, std::int64_t{buffer.strides[axis]}, &reach) ||
+            __builtin_add_overflow(reach < 0 ? bounds.low : bounds.high, reach,
+                                   reach < 0 ? &bounds.low : &bounds.high)) {
+            return false;
+        }
+    }
+    std::int64_t span = 0;
+    if (size != buffer.len || __builtin_sub_overflow(bounds.high, bounds.low, &span)) return false;
+    layout = Layout::small(buffer.ndim, wide(buffer.shape), wide(buffer.strides));
+    return true;
+}
+
+Layout buffer_layout(const Py_buffer& buffer) {
+    if (buffer.ndim < 0 || buffer.ndim > kMaxNdim) {
+        throw LayoutError("view: ndim " + std::to_string(buffer.ndim) + ", limit 64");
+    }
+    if (buffer.itemsize <= 0) {
+        throw LayoutError("view: itemsize " + std::to_string(buffer.itemsize) +
+                          ", must be positive");
+    }
+    if (buffer.shape == nullptr && buffer.ndim > 0) {
+        if (buffer.ndim > 1) throw LayoutError("view: shape is NULL for more than one axis");
+        return Layout::vector(buffer.len / buffer.itemsize, buffer.itemsize);
+    }
+    return Layout::strided(buffer.ndim, wide(buffer.shape), wide(buffer.strides),
+                           wide(buffer.suboffsets), buffer.itemsize);
+}
+
+}  // namespace
+
+View view_of_buffer(BufferRequest& request) {
+    Py_buffer& buffer = *request;
+    Format format = buffer_format(buffer);
+    Layout layout;
+    ByteBounds bounds{0, buffer.len};
+    if (!small_layout(buffer, layout, bounds)) {
+        layout = buffer_layout(buffer);
+        if (layout.nbytes(format.itemsize()) != buffer.len) {
+            throw LayoutError("view: len " + std::to_string(buffer.len) +
+                              ", shape and itemsize give " +
+                              std::to_string(layout.nbytes(format.itemsize())));
+        }
+        bounds = layout.suboffsets() == nullptr ? layout.bounds(format.itemsize())
+                                                : ByteBounds{0, buffer.len};
+    }
+    auto* const data = static_cast<char*>(buffer.buf);
+    if (data == nullptr && buffer.len > 0) throw LayoutError("view: buf is NULL");
+    const bool readonly = buffer.readonly != 0;
+    auto allocation =
+        adopt_buffer(buffer, data + bounds.low, static_cast<std::size_t>(bounds.high - bounds.low));
+    return View(std::move(allocation), data, std::move(format), std::move(layout), readonly);
+}
+
+namespace {
+
+py::object from_buffer(const py::object& object, const py::object& format, const py::object& shape,
+                       const py::object& strides) {
+    BufferRequest request;
+    if (!request.get(object.ptr())) throw py::error_already_set();
+    View view = view_of_buffer(request);
+    const bool anew = !shape.is_none() || !strides.is_none();
+    if (anew && view.format().has_objects()) {
+        throw FormatError("from_buffer: Python objects cannot be laid out anew", 0);
+    }
+    if (anew && view.suboffsets() != nullptr) {
+        throw LayoutError("from_buffer: a buffer with suboffsets cannot be laid out anew");
+    }
+    if (!format.is_none()) {
+        const Format wanted = read_format(format.ptr());
+        view = shape.is_none() && strides.is_none() && view.ndim() > 0
+                   ? view.cast(wanted)
+                   : view.cast(wanted, 1,
+                               std::vector<std::int64_t>{
+                                   view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize())}
+                                   .data());
+    }
+    if (!shape.is_none()) {
+        const auto extents = read_shape(shape.ptr());
+        const auto axes = static_cast<int>(extents.size());
+        std::vector<std::int64_t> steps;
+        if (!strides.is_none()) {
+            steps = read_integers(strides.ptr(), "strides");
+            if (steps.size() != extents.size()) {
+                throw LayoutError("from_buffer: " + std::to_string(steps.size()) + " strides for " +
+                                  std::to_string(axes) + " axes");
+            }
+        }
+        view = view_of(
+            view.data(), view.format(),
+            Layout::strided(axes, extents.data(), strides.is_none() ? nullptr : steps.data(),
+                            nullptr, view.itemsize()),
+            view.device(), view.allocation(), view.readonly());
+    } else if (!strides.is_none()) {
+        throw LayoutError("from_buffer: strides given without a shape");
+    }
+    return py::reinterpret_steal<py::object>(new_view(std::move(view)));
+}
+
+}  // namespace
+
+void bind_from_buffer(py::module_& module) {
+    module.def("from_buffer", from_buffer, py::arg("obj"), py::pos_only(), py::kw_only(),
+               py::arg("format") = py::none(), py::arg("shape") = py::none(),
+               py::arg("strides") = py::none(),
+               R"(A View of ``obj`` by the buffer protocol alone, optionally read in another way.
+
+``format`` reads the bytes as other items, ``shape`` and ``strides`` [bytes] lay them out anew; all
+items must lie inside the buffer. Shares the memory. Raises BufferError from the exporter,
+FormatError and LayoutError.)");
+}
+
+}  // namespace devview::python

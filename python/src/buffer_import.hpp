@@ -1,0 +1,37 @@
+// Import by the buffer protocol (PEP 3118): the request, its checks, and the view.
+#pragma once
+
+#include "devview/view.hpp"
+#include "python.hpp"
+
+namespace devview::python {
+
+/// Holds a Py_buffer until an allocation takes it over.
+class BufferRequest {
+public:
+    BufferRequest() { buffer_.obj = nullptr; }
+    ~BufferRequest() {
+        if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+    }
+    BufferRequest(const BufferRequest&) = delete;
+    BufferRequest& operator=(const BufferRequest&) = delete;
+    /// Writable if the exporter can, else read-only. False with a Python error set.
+    bool get(PyObject* object) { return PyObject_GetBuffer(object, &buffer_, PyBUF_FULL_RO) == 0; }
+    Py_buffer& operator*() noexcept { return buffer_; }
+    Py_buffer* operator->() noexcept { return &buffer_; }
+
+private:
+    Py_buffer buffer_;
+};
+
+/// Everything is checked before the buffer is taken over; then it belongs to the allocation.
+/// @throws LayoutError, FormatError  the exporter's description makes no sense.
+View view_of_buffer(BufferRequest& request);
+
+/// Adds dv.from_buffer.
+void bind_from_buffer(py::module_& module);
+
+/// Adds dv.from_pointer (pointer_import.cpp).
+void bind_from_pointer(py::module_& module);
+
+}  // namespace devview::python
