@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ CUDA = CUDA_DEVICES[0]
 FLAG_SETS = [
     sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
 ]
+if sys.version_info >= (3, 13):
+    # The bit of INDIRECT alone is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
+    FLAG_SETS.remove(0x100)
 
 
 def suboffset_exporter(shape=(2, 3, 4)):
@@ -84,7 +88,9 @@ def test_both_answers_occur():
     def refused(x):
         return [answer(dv.view(x), flags) for flags in FLAG_SETS].count("BufferError")
 
-    assert refused(pattern((4, 6), "i4")[::2]) == 248  # all that do not ask for plain strides
+    assert (
+        refused(pattern((4, 6), "i4")[::2]) == len(FLAG_SETS) - 8
+    )  # all that do not ask for plain strides
     assert 0 < refused(pattern((4, 6), "i4")) < 128
     assert 0 < refused(b"abc") < 256
 
