@@ -1,6 +1,8 @@
 // The Allocation type: an owner of memory apart from its views.
 
-#include <structmember.h>  // needs Python.h first
+#include <Python.h>  // before structmember.h, which leans on it
+
+#include <structmember.h>
 
 #include <cstddef>
 #include <optional>

@@ -1,5 +1,7 @@
 // The View type: its slots put together, and its place in the module.
-#include <structmember.h>  // needs Python.h first
+#include <Python.h>  // before structmember.h, which leans on it
+
+#include <structmember.h>
 
 #include <cstddef>
 
