@@ -29,8 +29,9 @@ private:
 };
 
 /// Everything is checked before the buffer is taken over; then it belongs to the allocation.
+/// Without `trust_format`, items of a format that makes no sense are opaque bytes.
 /// @throws LayoutError, FormatError  the exporter's description makes no sense.
-View view_of_buffer(BufferRequest& request);
+View view_of_buffer(BufferRequest& request, bool trust_format = true);
 
 /// Adds dv.from_buffer.
 void bind_from_buffer(py::module_& module);
