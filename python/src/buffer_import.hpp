@@ -16,7 +16,11 @@ public:
     BufferRequest(const BufferRequest&) = delete;
     BufferRequest& operator=(const BufferRequest&) = delete;
     /// Writable if the exporter can, else read-only. False with a Python error set.
-    bool get(PyObject* object) { return PyObject_GetBuffer(object, &buffer_, PyBUF_FULL_RO) == 0; }
+    bool get(PyObject* object, int flags = PyBUF_FULL_RO) {
+        if (PyObject_GetBuffer(object, &buffer_, flags) == 0) return true;
+        buffer_.obj = nullptr;  // exporters of before 3.3's rules leave anything there
+        return false;
+    }
     Py_buffer& operator*() noexcept { return buffer_; }
     Py_buffer* operator->() noexcept { return &buffer_; }
 
