@@ -368,6 +368,12 @@ PyMethodDef view_methods[] = {
     FAST("hex", hex, "The bytes as hexadecimal text; arguments as bytes.hex()."),
     {"tolist", simple<tolist>, METH_NOARGS,
      "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view."},
+#if PY_VERSION_HEX >= 0x030C0000
+    {"_from_flags", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(view_from_flags)),
+     METH_FASTCALL | METH_KEYWORDS | METH_CLASS,
+     "_from_flags($type, /, object, flags)\n--\n\nA View of what the exporter answers to these "
+     "request flags, as memoryview's."},
+#endif
     {"toreadonly", simple<toreadonly>, METH_NOARGS,
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
     FAST("cast", cast,

@@ -37,6 +37,7 @@ PyObject* view_richcompare(PyObject* object, PyObject* other, int operation);
 Py_hash_t view_hash(PyObject* object);
 
 // import.cpp
+PyObject* view_from_flags(PyObject* type, PyObject* const* args, Py_ssize_t count, PyObject* names);
 PyObject* view_vectorcall(PyObject* type, PyObject* const* args, size_t nargsf, PyObject* names);
 PyObject* view_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
 
