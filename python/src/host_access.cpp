@@ -106,9 +106,14 @@ void write_item(const View& where, PyObject* value) {
         return;
     }
     const auto block = allocate_host(static_cast<std::size_t>(where.itemsize()));
-    std::memset(block->data(), 0, block->nbytes());
+    const View item(block, block->data(), where.format(), Layout(), false);
+    if (format.kind == Kind::record || format.kind == Kind::array || format.kind == Kind::bits) {
+        copy_items(item, where);  // what a value does not cover stays: padding, bits beside it
+    } else {
+        std::memset(block->data(), 0, block->nbytes());
+    }
     pack_item(format, static_cast<char*>(block->data()), value);
-    copy_items(where, View(block, block->data(), where.format(), Layout(), true));
+    copy_items(where, item);
 }
 
 void copy_items(const View& dst, const View& src, const Stream& stream) {
