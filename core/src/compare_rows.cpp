@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
+#include "devview/byte_order.hpp"
 #include "devview/small_numbers.hpp"
 
 namespace devview::detail {
@@ -13,38 +13,21 @@ namespace {
 // Items whose differences are summed up before anybody asks: the loop over them vectorises.
 constexpr std::int64_t kBlock = 1024;
 
-template <typename T>
-T load(const char* from) noexcept {
-    T value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-
-template <std::size_t size>
-using Width = std::conditional_t<
-    size == 1, std::uint8_t,
-    std::conditional_t<size == 2, std::uint16_t,
-                       std::conditional_t<size == 4, std::uint32_t, std::uint64_t>>>;
-
 // bool: every byte but 0 is true.
 struct Truth {
     unsigned char byte;
     friend bool operator!=(Truth a, Truth b) noexcept { return (a.byte != 0) != (b.byte != 0); }
 };
 
-template <typename Code, bool swapped>
-Code ordered(Code code) noexcept {
-    return swapped ? static_cast<Code>(__builtin_bswap16(code)) : code;
-}
-
 template <typename T>
 struct EqualBlock {
     bool operator()(const char* a, std::int64_t a_stride, const char* b, std::int64_t b_stride,
                     std::int64_t n) const noexcept {
-        using Bits = Width<sizeof(T)>;  // as wide as the items: so it vectorises
+        using Bits = WordOf<sizeof(T)>;  // as wide as the items: so it vectorises
         Bits different = 0;
         for (std::int64_t i = 0; i < n; ++i) {
-            const bool differ = load<T>(a + i * a_stride) != load<T>(b + i * b_stride);
+            const bool differ =
+                load_number<T>(a + i * a_stride) != load_number<T>(b + i * b_stride);
             different = static_cast<Bits>(different | static_cast<Bits>(differ));
         }
         return different == 0;
@@ -122,8 +105,8 @@ struct EqualCodes {
         const CodeRule<Code> constants = rule;
         Code different = 0;
         for (std::int64_t i = 0; i < n; ++i) {
-            const Code x = ordered<Code, swapped>(load<Code>(a + i * a_stride));
-            const Code y = ordered<Code, swapped>(load<Code>(b + i * b_stride));
+            const Code x = load_number<Code, swapped>(a + i * a_stride);
+            const Code y = load_number<Code, swapped>(b + i * b_stride);
             different = static_cast<Code>(different | static_cast<Code>(constants.differ(x, y)));
         }
         return different == 0;

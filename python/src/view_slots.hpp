@@ -28,6 +28,9 @@ PyObject* view_item(PyObject* object, Py_ssize_t index);
 PyObject* view_subscript(PyObject* object, PyObject* key);
 int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value);
 
+// view_iterator.cpp
+PyObject* view_iter(PyObject* object);
+
 // view_buffer.cpp
 int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags);
 void view_releasebuffer(PyObject* object, Py_buffer* buffer);
