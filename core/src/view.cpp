@@ -167,14 +167,14 @@ void View::require_same_objects(const Format& format) const {
     }
 }
 
-// memoryview's rule (memory_cast); an empty view has no bytes that could tell its new extent.
+// memoryview's rule (memory_cast), its refusal of empty views of several axes included.
 View View::flat_cast(const Format& format) const {
     const std::int64_t extent = nbytes() / format.itemsize();
     if (extent * format.itemsize() != nbytes()) {
         throw LayoutError("cast: " + number(nbytes()) + " bytes are no multiple of itemsize " +
                           number(format.itemsize()));
     }
-    if (extent == 0) {
+    if (extent == 0 && ndim() != 1) {
         throw LayoutError("cast: shape " + Layout::to_string(ndim(), shape()) +
                           " is empty, name the new shape");
     }
@@ -187,9 +187,7 @@ View View::cast(const Format& format) const {
     const std::int64_t from = itemsize();
     const std::int64_t to = format.itemsize();
     if (to == 0) throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
-    if (ndim() != 1 && (is_byte(format_) || is_byte(format)) && contiguous()) {
-        return flat_cast(format);
-    }
+    if ((is_byte(format_) || is_byte(format)) && contiguous()) return flat_cast(format);
     if (from == to) return View(allocation_, data_, format, layout_, readonly_, stream_);
     const int last = ndim() - 1;
     if (last < 0 || suboffsets() != nullptr || (shape()[last] > 1 && strides()[last] != from)) {

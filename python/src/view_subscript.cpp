@@ -22,6 +22,19 @@ struct Selection {
     bool item;
 };
 
+/// memoryview's text to the letter, which its tests compare; the note tells value and limit.
+[[noreturn]] void out_of_bounds(int dimension, Py_ssize_t index, std::int64_t extent) {
+    const auto error = py::reinterpret_steal<py::object>(PyObject_CallFunction(
+        PyExc_IndexError, "N",
+        PyUnicode_FromFormat("index out of bounds on dimension %d", dimension)));
+    if (!error) throw py::error_already_set();
+    py::list notes;
+    notes.append("index " + std::to_string(index) + ", extent " + std::to_string(extent));
+    error.attr("__notes__") = notes;
+    PyErr_SetObject(PyExc_IndexError, error.ptr());
+    throw py::error_already_set();
+}
+
 View sliced(const View& view, int axis, const Key& key) {
     Py_ssize_t start = key.start;
     Py_ssize_t stop = key.stop;
@@ -37,11 +50,6 @@ Py_ssize_t index_value(PyObject* key) {
     const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
     if (index == -1 && PyErr_Occurred()) throw py::error_already_set();
     return index;
-}
-
-/// memoryview's text, to the letter: its tests compare it.
-[[noreturn]] void out_of_bounds(int dimension) {
-    throw std::out_of_range("index out of bounds on dimension " + std::to_string(dimension));
 }
 
 /// Any key on any layout.
@@ -62,7 +70,9 @@ Selection select_any(const View& base, const Keys& keys) {
     for (const Key& key : keys) {
         if (key.kind == Key::Kind::index) {
             const std::int64_t extent = base.shape()[base_axis++];
-            if (key.start < -extent || key.start >= extent) out_of_bounds(base_axis);
+            if (key.start < -extent || key.start >= extent) {
+                out_of_bounds(base_axis, key.start, extent);
+            }
             view = view.index(axis, key.start);
             continue;
         }
@@ -163,10 +173,7 @@ PyObject* read_item(const View& item) {
 char* plain_item(const View& view, Py_ssize_t index) {
     const std::int64_t extent = view.shape()[0];
     const std::int64_t at = index < 0 ? index + extent : index;
-    if (at < 0 || at >= extent) {
-        throw std::out_of_range("index out of bounds on dimension 1: index " +
-                                std::to_string(index) + ", extent " + std::to_string(extent));
-    }
+    if (at < 0 || at >= extent) out_of_bounds(1, index, extent);
     return static_cast<char*>(view.data()) + at * view.strides()[0];
 }
 
@@ -198,12 +205,15 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
         PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
         throw py::error_already_set();
     }
+    // For a slice memoryview asks the value for its buffer first, then looks at the slice.
+    View source;
+    if (PySlice_Check(key)) source = import_view(value);
     const Selection target = select(object, key);
     if (target.item || target.view.ndim() == 0) {
         write_item(object, target.view, value);
         return;
     }
-    const View source = import_view(value);
+    if (source.released()) source = import_view(value);
     live_view(object);  // the exporter's code may have released it
     require_same_structure(target.view, source);
     copy_items(target.view, source);

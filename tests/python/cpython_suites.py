@@ -53,14 +53,14 @@ class ExactMemoryview(ast.NodeTransformer):
     `ndarray.tostring` went in NumPy 2.3; CPython 3.12's copy of these tests says `tobytes`.
     """
 
-    def visit_FunctionDef(self, node):  # noqa: N802
+    def visit_FunctionDef(self, node):
         if node.name == "__buffer__":
             for name in ast.walk(node):
                 if isinstance(name, ast.Name) and name.id == "memoryview":
                     name.id = "exact_memoryview"
         return self.generic_visit(node)
 
-    def visit_Attribute(self, node):  # noqa: N802
+    def visit_Attribute(self, node):
         if node.attr == "tostring":
             node.attr = "tobytes"
         return self.generic_visit(node)
@@ -82,7 +82,7 @@ class Adapted(ast.NodeTransformer):
 
     visit_ClassDef = visit_FunctionDef = inside  # noqa: N815
 
-    def visit_Expr(self, node):  # noqa: N802
+    def visit_Expr(self, node):
         for deviation in self.deviations:
             if deviation.function == ".".join(self.at) and same_code(node, deviation.expects):
                 instead = deviation.instead[self.seen[deviation]]
