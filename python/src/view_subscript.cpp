@@ -127,15 +127,6 @@ View named_field(const View& view, PyObject* key) {
     return view.field(std::string_view(name, static_cast<std::size_t>(size)));
 }
 
-Selection select(PyObject* object, PyObject* key) {
-    if (PyUnicode_Check(key)) return {named_field(live_view(object), key), false};
-    const Keys keys(key);
-    const View& view = live_view(object);  // now: reading the keys may have released it
-    SmallSelection small;
-    if (select_small(view, keys, small)) return {small_view(view, small), small.axes == 0};
-    return select_any(view, keys);
-}
-
 PyObject* read_item(const View& item) {
     if (plain_host(item)) {
         return unpack_item(*item.format().node(), static_cast<const char*>(item.data()));
@@ -165,16 +156,18 @@ bool plain_vector(const View& view) noexcept {
     return view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr;
 }
 
-void assign(PyObject* object, PyObject* key, PyObject* value) {
-    if (value == nullptr) {
-        PyErr_SetString(PyExc_TypeError, "cannot delete memory");
-        throw py::error_already_set();
+/// Packs an item of a plain host view at `data`.
+void pack_plain(const View& view, char* data, PyObject* value) {
+    const FormatNode& format = *view.format().node();
+    if ((PyLong_CheckExact(value) || PyFloat_CheckExact(value)) && is_number(format)) {
+        pack_item(format, data, value);
+        return;
     }
-    if (live_view(object).readonly()) {
-        PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
-        throw py::error_already_set();
-    }
-    const Selection target = select(object, key);
+    const View held = view;  // packing may run user code that releases the object
+    pack_item(*held.format().node(), data, value);
+}
+
+void assign(const Selection& target, PyObject* value) {
     if (target.item || target.view.ndim() == 0) {
         write_item(target.view, value);
         return;
@@ -182,6 +175,20 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
     const View source = import_view(value);
     require_copyable(target.view, source, "assign");
     copy_items(target.view, source);
+}
+
+void assign(PyObject* object, PyObject* key, PyObject* value) {
+    if (value == nullptr) throw py::type_error("cannot delete memory");
+    if (live_view(object).readonly()) throw py::type_error("cannot modify read-only memory");
+    if (PyUnicode_Check(key)) return assign({named_field(live_view(object), key), false}, value);
+    const Keys keys(key);
+    const View& view = live_view(object);  // now: reading the keys may have released it
+    SmallSelection small;
+    if (!select_small(view, keys, small)) return assign(select_any(view, keys), value);
+    if (small.axes == 0 && plain_host(view)) {
+        return pack_plain(view, static_cast<char*>(view.data()) + small.shift, value);
+    }
+    assign({small_view(view, small), small.axes == 0}, value);
 }
 
 }  // namespace
@@ -240,14 +247,7 @@ int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
     return guarded<int>(-1, [&] {
         const View& view = live_view(object);
         if (value != nullptr && PyLong_CheckExact(key) && !view.readonly() && plain_vector(view)) {
-            const FormatNode& format = *view.format().node();
-            char* const at = plain_item(view, index_value(key));
-            if ((PyLong_CheckExact(value) || PyFloat_CheckExact(value)) && is_number(format)) {
-                pack_item(format, at, value);
-                return 0;
-            }
-            const View held = view;  // packing may run user code that releases the object
-            pack_item(*held.format().node(), at, value);
+            pack_plain(view, plain_item(view, index_value(key)), value);
             return 0;
         }
         assign(object, key, value);
