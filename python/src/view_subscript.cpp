@@ -124,6 +124,10 @@ View named_field(const View& view, PyObject* key) {
     Py_ssize_t size = 0;
     const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
     if (name == nullptr) throw py::error_already_set();
+    if (view.format().kind() != Kind::record) {  // TypeError as memoryview's
+        throw py::type_error("index: field '" + std::string(name) + "', but format '" +
+                             view.format().text() + "' is no record");
+    }
     return view.field(std::string_view(name, static_cast<std::size_t>(size)));
 }
 
@@ -167,10 +171,23 @@ void pack_plain(const View& view, char* data, PyObject* value) {
     pack_item(*held.format().node(), data, value);
 }
 
+bool is_single_value(PyObject* value) noexcept {
+    return PyLong_Check(value) || PyFloat_Check(value) || PyComplex_Check(value) ||
+           PyUnicode_Check(value) || PyTuple_Check(value) || PyDict_Check(value) ||
+           value == Py_None;
+}
+
 void assign(const Selection& target, PyObject* value) {
     if (target.item || target.view.ndim() == 0) {
         write_item(target.view, value);
         return;
+    }
+    if (is_single_value(value) && !PyObject_CheckBuffer(value)) {
+        PyErr_Format(PyExc_TypeError,
+                     "assign: a buffer is needed, not '%.100s'; fill(value) writes one value to "
+                     "every item",
+                     Py_TYPE(value)->tp_name);
+        throw py::error_already_set();
     }
     const View source = import_view(value);
     require_copyable(target.view, source, "assign");
