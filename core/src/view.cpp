@@ -43,6 +43,21 @@ std::int64_t adjust_slice(std::int64_t extent, const std::optional<std::int64_t>
     return static_cast<std::int64_t>((static_cast<std::uint64_t>(span) - 1) / stride) + 1;
 }
 
+/// Which names there are instead; a few of many.
+std::string no_field(const FormatNode& record, std::string_view name) {
+    constexpr std::int32_t kFew = 16;
+    std::string text = "field: no field '" + std::string(name) + "', the format '" +
+                       std::string(record.text).substr(0, 200) + "' ";
+    if (record.kind != Kind::record) return text + "is no record";
+    std::string names;
+    for (std::int32_t i = 0; i < std::min(record.field_count, kFew); ++i) {
+        if (*record.fields[i].name == '\0') continue;
+        names += std::string(names.empty() ? "has '" : ", '") + record.fields[i].name + "'";
+    }
+    if (names.empty()) names = "has no names";
+    return text + names + (record.field_count > kFew ? ", ..." : "");
+}
+
 }  // namespace
 
 View::View(const View& other)
@@ -231,6 +246,11 @@ View View::field(std::string_view name) const {
     for (std::int32_t i = 0; record.kind == Kind::record && i < record.field_count; ++i) {
         const FormatField& field = record.fields[i];
         if (name != field.name) continue;
+        if (field.bit_offset != 0) {
+            throw FormatError("field: '" + std::string(name) +
+                                  "' begins inside a byte: it is read with its record only",
+                              0);
+        }
         if (suboffsets() != nullptr && field.offset != 0) {
             throw LayoutError("field: a view with suboffsets has no view of a later field");
         }
@@ -258,8 +278,7 @@ View View::field(std::string_view name) const {
                     Layout::strided(axes, shape_all, strides_all, suboffsets_all, item->itemsize),
                     readonly_, stream_);
     }
-    throw FormatError(
-        "field: no field '" + std::string(name) + "' in format '" + format_.str() + "'", 0);
+    throw FormatError(no_field(record, name), 0);
 }
 
 View View::as_readonly() const {

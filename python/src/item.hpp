@@ -9,7 +9,8 @@
 namespace devview::python {
 
 /// The Python value of the item at `data` (new reference, any alignment). Records are named tuples,
-/// plain ones if no member has a name; arrays nested lists, pointers and bits ints.
+/// plain ones if no member has a name or there are more than 4096; arrays nested lists, pointers
+/// and bits ints.
 /// @throws py::error_already_set.
 PyObject* unpack_item(const FormatNode& format, const char* data);
 

@@ -11,8 +11,9 @@ namespace devview::python {
 
 namespace {
 
-constexpr std::size_t kSlots = 256;     // formats whose type is found without a look at names
-constexpr Py_ssize_t kMaxTypes = 1024;  // sets of names
+constexpr std::size_t kSlots = 256;       // formats whose type is found without a look at names
+constexpr std::int32_t kMaxNames = 4096;  // namedtuple takes 50 us for each name
+constexpr Py_ssize_t kMaxTypes = 1024;    // sets of names
 
 /// The type of one format; the handle keeps the node from being another format's.
 struct Slot {
@@ -91,7 +92,8 @@ py::object type_of_names(const py::object& names) {
     return made;
 }
 
-bool has_names(const FormatNode& record) noexcept {
+bool has_type(const FormatNode& record) noexcept {
+    if (record.field_count > kMaxNames) return false;
     for (std::int32_t i = 0; i < record.field_count; ++i) {
         if (*record.fields[i].name != '\0') return true;
     }
@@ -120,7 +122,7 @@ py::object names_of(const FormatNode& record) {
 /// Looks a format up by its names, and puts it into its slot. May run user code (the collector).
 void fill_slot(const FormatNode& record) {
     py::object type;
-    if (has_names(record)) type = type_of_names(names_of(record));
+    if (has_type(record)) type = type_of_names(names_of(record));
     Slot made{Format::of_node(&record), reinterpret_cast<PyTypeObject*>(type.release().ptr()), true,
               has_only_scalars(record)};
     std::swap(slot_of(&record), made);

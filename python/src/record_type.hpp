@@ -8,7 +8,8 @@ namespace devview::python {
 
 /// A tuple for a record's members whose places are still empty.
 struct NewRecord {
-    py::object tuple;   ///< of a named tuple type; plain if no member has a name
+    py::object
+        tuple;  ///< of a named tuple type; plain if no member has a name, or there are too many
     bool only_scalars;  ///< no member can be part of a reference cycle
 };
 

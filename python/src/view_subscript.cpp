@@ -149,16 +149,11 @@ View named_field(const View& view, PyObject* key) {
     Py_ssize_t size = 0;
     const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
     if (name == nullptr) throw py::error_already_set();
+    if (view.format().kind() != Kind::record) {  // TypeError as memoryview's
+        throw py::type_error("index: field '" + std::string(name) + "', but format '" +
+                             view.format().text() + "' is no record");
+    }
     return view.field(std::string_view(name, static_cast<std::size_t>(size)));
-}
-
-Selection select(PyObject* object, PyObject* key) {
-    if (PyUnicode_Check(key)) return {named_field(live_view(object), key), false};
-    const Keys keys(key);
-    const View& view = live_view(object);  // now: reading the keys may have released it
-    SmallSelection small;
-    if (select_small(view, keys, small)) return {small_view(view, small), small.axes == 0};
-    return select_any(view, keys);
 }
 
 PyObject* read_item(const View& item) {
@@ -187,6 +182,34 @@ bool plain_vector(const View& view) noexcept {
     return view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr;
 }
 
+/// Packs an item of a plain host view at `data`.
+void pack_plain(PyObject* object, const View& view, char* data, PyObject* value) {
+    if ((PyLong_CheckExact(value) || PyFloat_CheckExact(value)) &&
+        is_number(*view.format().node())) {
+        pack_item(*view.format().node(), data, value);
+        return;
+    }
+    write_item(object, View(view.allocation(), data, view.format(), Layout(), false), value);
+}
+
+bool is_single_value(PyObject* value) noexcept {
+    return PyLong_Check(value) || PyFloat_Check(value) || PyComplex_Check(value) ||
+           PyUnicode_Check(value) || PyTuple_Check(value) || PyDict_Check(value) ||
+           value == Py_None;
+}
+
+/// What is assigned to a sub-view.
+View read_source(PyObject* value) {
+    if (is_single_value(value) && !PyObject_CheckBuffer(value)) {
+        PyErr_Format(PyExc_TypeError,
+                     "assign: a buffer is needed, not '%.100s'; fill(value) writes one value to "
+                     "every item",
+                     Py_TYPE(value)->tp_name);
+        throw py::error_already_set();
+    }
+    return import_view(value);
+}
+
 /// As memoryview, whose error is a plain ValueError.
 void require_same_structure(const View& target, const View& source) {
     try {
@@ -196,27 +219,37 @@ void require_same_structure(const View& target, const View& source) {
     }
 }
 
-void assign(PyObject* object, PyObject* key, PyObject* value) {
-    if (value == nullptr) {
-        PyErr_SetString(PyExc_TypeError, "cannot delete memory");
-        throw py::error_already_set();
-    }
-    if (live_view(object).readonly()) {
-        PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
-        throw py::error_already_set();
-    }
-    // For a slice memoryview asks the value for its buffer first, then looks at the slice.
-    View source;
-    if (PySlice_Check(key)) source = import_view(value);
-    const Selection target = select(object, key);
+/// `source` is what `value` exports, or released if that was not asked yet.
+void assign(PyObject* object, const Selection& target, PyObject* value, View source = {}) {
     if (target.item || target.view.ndim() == 0) {
         write_item(object, target.view, value);
         return;
     }
-    if (source.released()) source = import_view(value);
+    if (source.released()) source = read_source(value);
     live_view(object);  // the exporter's code may have released it
     require_same_structure(target.view, source);
     copy_items(target.view, source);
+}
+
+void assign(PyObject* object, PyObject* key, PyObject* value) {
+    if (value == nullptr) throw py::type_error("cannot delete memory");
+    if (live_view(object).readonly()) throw py::type_error("cannot modify read-only memory");
+    if (PyUnicode_Check(key)) {
+        return assign(object, {named_field(live_view(object), key), false}, value);
+    }
+    // For a slice memoryview asks the value for its buffer first, then looks at the slice.
+    View source;
+    if (PySlice_Check(key)) source = read_source(value);
+    const Keys keys(key);
+    const View& view = live_view(object);  // now: reading the keys may have released it
+    SmallSelection small;
+    if (!select_small(view, keys, small)) {
+        return assign(object, select_any(view, keys), value, std::move(source));
+    }
+    if (small.axes == 0 && plain_host(view)) {
+        return pack_plain(object, view, static_cast<char*>(view.data()) + small.shift, value);
+    }
+    assign(object, {small_view(view, small), small.axes == 0}, value, std::move(source));
 }
 
 /// Reading the keys has released the view: as memoryview, which holds the memory before it reads
@@ -291,13 +324,7 @@ int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
     return guarded<int>(-1, [&] {
         const View& view = live_view(object);
         if (value != nullptr && PyLong_CheckExact(key) && !view.readonly() && plain_vector(view)) {
-            const FormatNode& format = *view.format().node();
-            char* const at = plain_item(view, index_value(key));
-            if ((PyLong_CheckExact(value) || PyFloat_CheckExact(value)) && is_number(format)) {
-                pack_item(format, at, value);
-                return 0;
-            }
-            write_item(object, View(view.allocation(), at, view.format(), Layout(), false), value);
+            pack_plain(object, view, plain_item(view, index_value(key)), value);
             return 0;
         }
         assign(object, key, value);
