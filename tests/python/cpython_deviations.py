@@ -232,7 +232,7 @@ DEVIATIONS = (
             "cast goes to any format",
             f"{MAIN}.test_memoryview_cast_invalid",
         )
-        for format in ("=B", "!L", ">l", "BI", "xBI")
+        for format in ("=B", "!L", "<P", ">l", "BI", "xBI")
     ),
     Deviation(
         "test_buffer",
