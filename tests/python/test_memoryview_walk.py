@@ -13,7 +13,7 @@ import pytest
 
 import devview as dv
 
-WALKS = range(60)
+WALKS = range(150)
 STEPS = 60
 FORMATS = "?cbBhHiIlLqQnNfd"
 BYTES = "Bbc"
