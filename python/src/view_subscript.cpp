@@ -172,10 +172,19 @@ char* plain_item(const View& view, Py_ssize_t index) {
     return static_cast<char*>(view.data()) + at * view.strides()[0];
 }
 
-/// Packing an exact int or float into one of these runs no user code ('O' drops what was there).
-bool is_number(const FormatNode& format) noexcept {
-    return format.kind == Kind::integer || format.kind == Kind::unsigned_integer ||
-           format.kind == Kind::floating;
+/// Packing runs no user code ('O' would drop what was there) and cannot release the view.
+bool packs_alone(const FormatNode& format, PyObject* value) noexcept {
+    switch (format.kind) {
+        case Kind::boolean:
+        case Kind::integer:
+        case Kind::unsigned_integer:
+        case Kind::floating:
+            return PyLong_CheckExact(value) || PyFloat_CheckExact(value) || PyBool_Check(value);
+        case Kind::character:
+            return PyBytes_CheckExact(value);
+        default:
+            return false;
+    }
 }
 
 bool plain_vector(const View& view) noexcept {
@@ -184,11 +193,8 @@ bool plain_vector(const View& view) noexcept {
 
 /// Packs an item of a plain host view at `data`.
 void pack_plain(PyObject* object, const View& view, char* data, PyObject* value) {
-    if ((PyLong_CheckExact(value) || PyFloat_CheckExact(value)) &&
-        is_number(*view.format().node())) {
-        pack_item(*view.format().node(), data, value);
-        return;
-    }
+    const FormatNode& format = *view.format().node();
+    if (packs_alone(format, value)) return pack_item(format, data, value);
     write_item(object, View(view.allocation(), data, view.format(), Layout(), false), value);
 }
 
