@@ -168,9 +168,40 @@ Comparison compare_records(const FormatNode& a, const FormatNode& b) {
     return record;
 }
 
+/// The member that a record beside another kind is compared as: struct reads "h 0c" and "xh" as one
+/// value, the same as "h". Null where it has a name, or is not the only one.
+const FormatField* only_member(const Side& side) noexcept {
+    const FormatNode& node = *side.node;
+    const bool one = node.kind == Kind::record && node.field_count == 1;
+    return one && node.fields[0].name[0] == '\0' ? node.fields : nullptr;
+}
+
+Comparison compare_only_members(const Side& a, const FormatField* a_member, const Side& b,
+                                const FormatField* b_member) {
+    const auto side = [](const Side& whole, const FormatField* member) {
+        return member == nullptr ? whole : Side{member->format, 0, member->bit_offset};
+    };
+    const std::int64_t a_offset = a_member == nullptr ? 0 : a_member->offset;
+    const std::int64_t b_offset = b_member == nullptr ? 0 : b_member->offset;
+    Comparison part = compare_sides(side(a, a_member), side(b, b_member));
+    const bool known =
+        part.kind == Comparison::Kind::always || part.kind == Comparison::Kind::never;
+    if (known || (a_offset == 0 && b_offset == 0)) return part;
+    Comparison record(Comparison::Kind::record);
+    record.members.push_back({a_offset, b_offset, std::move(part)});
+    return record;
+}
+
 Comparison compare_sides(const Side& a_side, const Side& b_side) {
     const Side a = a_side.settled();
     const Side b = b_side.settled();
+    if ((a.node->kind == Kind::record) != (b.node->kind == Kind::record)) {
+        const FormatField* const a_member = only_member(a);
+        const FormatField* const b_member = only_member(b);
+        if (a_member != nullptr || b_member != nullptr) {
+            return compare_only_members(a, a_member, b, b_member);
+        }
+    }
     if (a.is_array() && b.is_array()) return compare_arrays(a, b);
     const Kind left = a.node->kind;
     const Kind right = b.node->kind;

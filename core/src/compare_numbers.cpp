@@ -6,45 +6,13 @@
 
 #include "compare_rows.hpp"
 #include "devview/bits.hpp"
+#include "devview/byte_order.hpp"
 #include "devview/small_numbers.hpp"
 
 namespace devview::detail {
 namespace {
 
 constexpr std::int64_t kBlock = 256;
-
-template <std::size_t size>
-struct Word;
-template <>
-struct Word<1> {
-    using Type = std::uint8_t;
-    static Type turned(Type word) noexcept { return word; }
-};
-template <>
-struct Word<2> {
-    using Type = std::uint16_t;
-    static Type turned(Type word) noexcept { return __builtin_bswap16(word); }
-};
-template <>
-struct Word<4> {
-    using Type = std::uint32_t;
-    static Type turned(Type word) noexcept { return __builtin_bswap32(word); }
-};
-template <>
-struct Word<8> {
-    using Type = std::uint64_t;
-    static Type turned(Type word) noexcept { return __builtin_bswap64(word); }
-};
-
-template <typename T, bool swapped>
-T load(const char* from) noexcept {
-    typename Word<sizeof(T)>::Type word;
-    std::memcpy(&word, from, sizeof word);
-    if (swapped) word = Word<sizeof(T)>::turned(word);
-    T value;
-    std::memcpy(&value, &word, sizeof value);
-    return value;
-}
 
 template <typename To>
 using Decode = void (*)(const CompareScalar& scalar, const char* from, std::int64_t stride,
@@ -56,10 +24,10 @@ void decode_words(const CompareScalar&, const char* from, std::int64_t stride, s
     constexpr std::int64_t kDense = sizeof(From);
     if (stride == kDense) {  // a loop of its own: it vectorises
         for (std::int64_t i = 0; i < n; ++i)
-            to[i] = static_cast<To>(load<From, swapped>(from + i * kDense));
+            to[i] = static_cast<To>(load_number<From, swapped>(from + i * kDense));
     } else {
         for (std::int64_t i = 0; i < n; ++i)
-            to[i] = static_cast<To>(load<From, swapped>(from + i * stride));
+            to[i] = static_cast<To>(load_number<From, swapped>(from + i * stride));
     }
 }
 
@@ -94,7 +62,8 @@ void decode_small(const CompareScalar&, const char* from, std::int64_t stride, s
                   double* to) noexcept {
     constexpr SmallFloat kFormat = small_float(kind);
     for (std::int64_t i = 0; i < n; ++i) {
-        to[i] = static_cast<double>(decode_float(kFormat, load<Code, swapped>(from + i * stride)));
+        to[i] = static_cast<double>(
+            decode_float(kFormat, load_number<Code, swapped>(from + i * stride)));
     }
 }
 

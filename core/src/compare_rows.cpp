@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
+#include "devview/byte_order.hpp"
 #include "devview/small_numbers.hpp"
 
 namespace devview::detail {
@@ -13,64 +13,59 @@ namespace {
 // Items whose differences are summed up before anybody asks: the loop over them vectorises.
 constexpr std::int64_t kBlock = 1024;
 
-template <typename T>
-T load(const char* from) noexcept {
-    T value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-
-template <std::size_t size>
-using Width = std::conditional_t<
-    size == 1, std::uint8_t,
-    std::conditional_t<size == 2, std::uint16_t,
-                       std::conditional_t<size == 4, std::uint32_t, std::uint64_t>>>;
-
 // bool: every byte but 0 is true.
 struct Truth {
     unsigned char byte;
     friend bool operator!=(Truth a, Truth b) noexcept { return (a.byte != 0) != (b.byte != 0); }
 };
 
-template <typename Code, bool swapped>
-Code ordered(Code code) noexcept {
-    return swapped ? static_cast<Code>(__builtin_bswap16(code)) : code;
-}
-
 template <typename T>
 struct EqualBlock {
     bool operator()(const char* a, std::int64_t a_stride, const char* b, std::int64_t b_stride,
                     std::int64_t n) const noexcept {
-        using Bits = Width<sizeof(T)>;  // as wide as the items: so it vectorises
+        using Bits = WordOf<sizeof(T)>;  // as wide as the items: so it vectorises
         Bits different = 0;
         for (std::int64_t i = 0; i < n; ++i) {
-            const bool differ = load<T>(a + i * a_stride) != load<T>(b + i * b_stride);
+            const bool differ =
+                load_number<T>(a + i * a_stride) != load_number<T>(b + i * b_stride);
             different = static_cast<Bits>(different | static_cast<Bits>(differ));
         }
         return different == 0;
     }
 };
 
-/// Block by block. Dense rows have a call of their own: strides that the compiler knows.
-template <std::int64_t size, typename Block>
-bool equal_blocks(const Block& block, const char* a, std::int64_t a_stride, const char* b,
-                  std::int64_t b_stride, std::int64_t n) noexcept {
-    const bool dense = a_stride == size && b_stride == size;
-    for (std::int64_t at = 0; at < n; at += kBlock) {
-        const std::int64_t count = std::min(kBlock, n - at);
-        const char* const left = a + at * a_stride;
-        const char* const right = b + at * b_stride;
-        const bool equal = dense ? block(left, size, right, size, count)
-                                 : block(left, a_stride, right, b_stride, count);
-        if (!equal) return false;
+/// Dense doubles, four vectors at a time: twice as fast as what the compiler makes of the loop.
+bool equal_dense_doubles(const char* a, const char* b, std::int64_t n) noexcept {
+    typedef double Vector __attribute__((vector_size(16)));
+    using Mask = decltype(Vector{} != Vector{});
+    constexpr std::int64_t kSize = sizeof(double);
+    constexpr std::int64_t kItems = 4 * sizeof(Vector) / sizeof(double);
+    Mask different[4] = {};
+    std::int64_t i = 0;
+    for (; i + kItems <= n; i += kItems) {
+        Vector left[4];
+        Vector right[4];
+        std::memcpy(left, a + i * kSize, sizeof left);
+        std::memcpy(right, b + i * kSize, sizeof right);
+        for (int k = 0; k < 4; ++k)
+            different[k] |= left[k] != right[k];
     }
-    return true;
+    const Mask all = different[0] | different[1] | different[2] | different[3];
+    return (all[0] | all[1]) == 0 &&
+           EqualBlock<double>{}(a + i * kSize, kSize, b + i * kSize, kSize, n - i);
 }
 
-template <typename T>
-bool equal_row(const CompareLeaf&, const char* a, std::int64_t a_stride, const char* b,
-               std::int64_t b_stride, std::int64_t n) noexcept {
-    return equal_blocks<sizeof(T)>(EqualBlock<T>{}, a, a_stride, b, b_stride, n);
+bool equal_doubles(const CompareLeaf& leaf, const char* a, std::int64_t a_stride, const char* b,
+                   std::int64_t b_stride, std::int64_t n) noexcept {
+    constexpr std::int64_t kSize = sizeof(double);
+    if (a_stride != kSize || b_stride != kSize) {
+        return equal_row<double>(leaf, a, a_stride, b, b_stride, n);
+    }
+    for (std::int64_t at = 0; at < n; at += kBlock) {
+        const std::int64_t count = std::min(kBlock, n - at);
+        if (!equal_dense_doubles(a + at * kSize, b + at * kSize, count)) return false;
+    }
+    return true;
 }
 
 bool equal_bits(const CompareLeaf& leaf, const char* a, std::int64_t a_stride, const char* b,
@@ -122,8 +117,8 @@ struct EqualCodes {
         const CodeRule<Code> constants = rule;
         Code different = 0;
         for (std::int64_t i = 0; i < n; ++i) {
-            const Code x = ordered<Code, swapped>(load<Code>(a + i * a_stride));
-            const Code y = ordered<Code, swapped>(load<Code>(b + i * b_stride));
+            const Code x = load_number<Code, swapped>(a + i * a_stride);
+            const Code y = load_number<Code, swapped>(b + i * b_stride);
             different = static_cast<Code>(different | static_cast<Code>(constants.differ(x, y)));
         }
         return different == 0;
@@ -197,7 +192,7 @@ CompareRow numbers(const CompareScalar& a, const CompareScalar& b) noexcept {
     if (a.kind == Kind::floating && b.kind == Kind::floating && !a.swapped && !b.swapped &&
         a.code == b.code) {
         if (a.code == 'f') return equal_row<float>;
-        if (a.code == 'd') return equal_row<double>;
+        if (a.code == 'd') return equal_doubles;
     }
     if (a.kind == Kind::floating && b.kind == Kind::floating && a.size <= 2 && a.size == b.size &&
         a.float_kind == b.float_kind && a.swapped == b.swapped) {

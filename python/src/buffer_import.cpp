@@ -19,6 +19,9 @@ const std::int64_t* wide(const Py_ssize_t* values) noexcept {
 }
 
 Format buffer_format(const Py_buffer& buffer) {
+    if (buffer.format == nullptr && buffer.itemsize > 1) {
+        return Format(std::to_string(buffer.itemsize) + "s");  // not asked for: opaque bytes
+    }
     const char* const text = buffer.format != nullptr ? buffer.format : "B";
     if (text[0] != '\0' && text[1] == '\0') {
         const Format* const format = native_format(text[0]);

@@ -1,10 +1,11 @@
 // The map from C++ exceptions to Python's, and the classes that devview adds.
+#include "errors.hpp"
+
 #include <new>
 #include <stdexcept>
 
 #include "devview/allocation.hpp"
 #include "devview/error.hpp"
-#include "errors.hpp"
 #include "python.hpp"
 
 namespace devview::python {
@@ -127,14 +128,15 @@ void bind_errors(py::module_& module) {
         add_class(module, "OutOfMemory",
                   "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
                   bases(error_class, PyExc_MemoryError).ptr());
-    add_class(module, "ImportRefused",
-              "No protocol of the object could be used; the message names each and why. A "
-              "BufferError, and as memoryview raises for other objects than exporters, a TypeError.",
-              py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
-                             py::reinterpret_borrow<py::object>(PyExc_BufferError),
-                             py::reinterpret_borrow<py::object>(PyExc_ValueError),
-                             py::reinterpret_borrow<py::object>(PyExc_TypeError))
-                  .ptr());
+    add_class(
+        module, "ImportRefused",
+        "No protocol of the object could be used; the message names each and why. A "
+        "BufferError, and as memoryview raises for other objects than exporters, a TypeError.",
+        py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
+                       py::reinterpret_borrow<py::object>(PyExc_BufferError),
+                       py::reinterpret_borrow<py::object>(PyExc_ValueError),
+                       py::reinterpret_borrow<py::object>(PyExc_TypeError))
+            .ptr());
     // Class attributes: an error that Python code raises has them too.
     for (PyObject* type : {device_error}) {
         PyObject_SetAttrString(type, "code", py::int_(0).ptr());

@@ -1,12 +1,14 @@
 // dv.view: one protocol is picked, then options narrow or move what came in.
 #include "import.hpp"
 
+#include <climits>
 #include <string>
 #include <vector>
 
 #include "arguments.hpp"
 #include "array_interface.hpp"
 #include "buffer_import.hpp"
+#include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
 
@@ -146,6 +148,24 @@ PyObject* view_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     }
     return view_vectorcall(reinterpret_cast<PyObject*>(type), values.data(),
                            static_cast<size_t>(PyTuple_GET_SIZE(args)), names.ptr());
+}
+
+PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        const Arguments arguments(args, count, names, "_from_flags", {"object", "flags"});
+        PyObject* const object = arguments.require(0);
+        const long flags = PyLong_AsLong(arguments.require(1));
+        if (flags == -1 && PyErr_Occurred()) return nullptr;
+        if (flags < INT_MIN || flags > INT_MAX) {
+            PyErr_Format(PyExc_OverflowError, "_from_flags: flags %ld, an int of 32 bits", flags);
+            return nullptr;
+        }
+        // As memoryview, which shares another memoryview's buffer whatever the flags say.
+        if (is_view(object)) return new_sub_view(object, View(live_view(object)));
+        BufferRequest request;
+        if (!request.get(object, static_cast<int>(flags))) return nullptr;
+        return new_view(view_of_buffer(request));
+    });
 }
 
 View import_view(PyObject* object) {

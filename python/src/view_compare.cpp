@@ -106,13 +106,13 @@ Py_hash_t view_hash(PyObject* object) {
     return guarded<Py_hash_t>(-1, [&]() -> Py_hash_t {
         const View view = live_view(object);
         if (!view.readonly()) throw py::value_error("cannot hash writable View object");
-        PyObject* const owner = owner_of(*view.allocation());
-        if (owner != nullptr && PyObject_Hash(owner) == -1) return -1;  // it may still change
         // As memoryview: bytes only, so that hash(v) == hash(v.tobytes()) can hold for all.
         const char code = view.format().code();
         if (view.itemsize() != 1 || (code != 'B' && code != 'b' && code != 'c')) {
             throw py::value_error("View: hashing is restricted to formats 'B', 'b' or 'c'");
         }
+        PyObject* const owner = owner_of(*view.allocation());
+        if (owner != nullptr && PyObject_Hash(owner) == -1) return -1;  // it may still change
         const auto bytes =
             py::reinterpret_steal<py::object>(PyObject_CallMethod(object, "tobytes", nullptr));
         if (!bytes) throw py::error_already_set();

@@ -11,8 +11,8 @@
 #include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
-#include "item.hpp"
 #include "staging_object.hpp"
+#include "view_items.hpp"
 #include "view_object.hpp"
 #include "view_moves.hpp"
 #include "view_slots.hpp"
@@ -81,26 +81,6 @@ PyObject* hex(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObjec
     return PyObject_Vectorcall(call.ptr(), values, static_cast<size_t>(count), names);
 }
 
-PyObject* list_axis(const FormatNode& format, const Layout& layout, int axis, const char* data) {
-    if (axis == layout.ndim()) return unpack_item(format, data);
-    const std::int64_t extent = layout.shape()[axis];
-    py::object list =
-        py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(extent)));
-    if (!list) throw py::error_already_set();
-    for (std::int64_t i = 0; i < extent; ++i) {
-        const char* const at = follow(layout, axis, data + i * layout.strides()[axis]);
-        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
-                        list_axis(format, layout, axis + 1, at));
-    }
-    return list.release().ptr();
-}
-
-PyObject* tolist(PyObject* self) {
-    const View view = live_view(self);
-    const HostItems host(view, "tolist");
-    return list_axis(*view.format().node(), host.layout(), 0, host.data());
-}
-
 PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_readonly()); }
 
 PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
@@ -116,61 +96,6 @@ PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObje
     } catch (const LayoutError& error) {
         throw CastError(error.what());
     }
-}
-
-/// Calls `visit(item)` for the items of a 1-d view until it returns false.
-template <class F>
-void each_item(PyObject* self, const char* operation, F&& visit) {
-    const View view = live_view(self);
-    if (view.ndim() != 1) {
-        throw LayoutError(std::string(operation) + ": ndim " + std::to_string(view.ndim()) +
-                          ", needs 1");
-    }
-    const HostItems host(view, operation);
-    const Layout& layout = host.layout();
-    for (std::int64_t i = 0; i < view.shape()[0]; ++i) {
-        const char* const at = follow(layout, 0, host.data() + i * layout.strides()[0]);
-        const auto item = py::reinterpret_steal<py::object>(unpack_item(*view.format().node(), at));
-        if (!visit(i, item.ptr())) return;
-    }
-}
-
-PyObject* count_items(PyObject* self, PyObject* value) {
-    return guarded<PyObject*>(nullptr, [&] {
-        Py_ssize_t found = 0;
-        each_item(self, "count", [&](std::int64_t, PyObject* item) {
-            const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
-            if (equal < 0) throw py::error_already_set();
-            found += equal;
-            return true;
-        });
-        return PyLong_FromSsize_t(found);
-    });
-}
-
-PyObject* index_of(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "index", {"value", "start", "stop"});
-    PyObject* const value = arguments.require(0);
-    const View& view = live_view(self);
-    const std::int64_t extent = view.ndim() > 0 ? view.shape()[0] : 0;
-    const auto bound = [&](std::size_t which, std::int64_t fallback) {
-        if (arguments[which] == nullptr) return fallback;
-        const std::int64_t given = read_integer(arguments[which], which == 1 ? "start" : "stop");
-        return std::max<std::int64_t>(0, given < 0 ? given + extent : given);
-    };
-    const std::int64_t start = bound(1, 0);
-    const std::int64_t stop = bound(2, extent);
-    std::int64_t found = -1;
-    each_item(self, "index", [&](std::int64_t i, PyObject* item) {
-        if (i < start) return true;
-        if (i >= stop) return false;
-        const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
-        if (equal < 0) throw py::error_already_set();
-        if (equal == 1) found = i;
-        return equal == 0;
-    });
-    if (found < 0) throw py::value_error("index: the value is not in the view");
-    return PyLong_FromLongLong(found);
 }
 
 // --- Layouts ---
@@ -261,22 +186,6 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
 
 // --- Writing and staging ---
 
-PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "fill", {"value"}, {"stream"});
-    const View view = live_view(self);
-    if (view.readonly()) throw py::type_error("cannot modify read-only memory");
-    if (view.format().has_objects()) throw FormatError("fill: the items are Python objects", 0);
-    std::vector<char> item(static_cast<std::size_t>(view.itemsize()), 0);
-    pack_item(*view.format().node(), item.data(), arguments.require(0));
-    const Stream stream = read_stream(arguments[1], view.device());
-    {
-        const GilRelease release_gil;
-        fill(view, item.data(), stream);
-    }
-    Py_INCREF(self);
-    return self;
-}
-
 PyObject* stage(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "stage", {}, {"writable", "stream"});
     const Stream stream = read_stream(arguments[1], live_view(self).device());
@@ -302,19 +211,27 @@ PyMethodDef view_methods[] = {
          "tobytes($self, /, order='C')\n--\n\nThe items as bytes, in C or Fortran order; 'A': as "
          "they lie.\n\nA copy; a device view is staged."),
     FAST("hex", hex, "The bytes as hexadecimal text; arguments as bytes.hex()."),
-    {"tolist", simple<tolist>, METH_NOARGS,
-     "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view."},
+    {"tolist", simple<list_items>, METH_NOARGS,
+     "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view.\n\n"
+     "Records are named tuples, sub-arrays lists. A copy; a device view is staged."},
+#if PY_VERSION_HEX >= 0x030C0000
+    {"_from_flags", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(view_from_flags)),
+     METH_FASTCALL | METH_KEYWORDS | METH_CLASS,
+     "_from_flags($type, /, object, flags)\n--\n\nA View of what the exporter answers to these "
+     "request flags, as memoryview's."},
+#endif
     {"toreadonly", simple<toreadonly>, METH_NOARGS,
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
-    FAST("cast", cast,
-         "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
-         "Without a shape a C-contiguous view that is read from or as bytes ('B', 'b', 'c') becomes "
-         "one\naxis, as memoryview's; any other keeps its axes, and the last one must be dense and "
-         "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
-         "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
-         "LayoutError and TypeError."),
+    FAST(
+        "cast", cast,
+        "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
+        "Without a shape a C-contiguous view that is read from or as bytes ('B', 'b', 'c') becomes "
+        "one\naxis, as memoryview's; any other keeps its axes, and the last one must be dense and "
+        "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
+        "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
+        "LayoutError and TypeError."),
     {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
-    FAST("index", index_of,
+    FAST("index", index_of_item,
          "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
          "value. Raises ValueError."),
     FAST("transpose", transpose,
@@ -352,8 +269,10 @@ PyMethodDef view_methods[] = {
          "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same shape, "
          "same format or one of the\nsame kind (as copyto). Returns obj."),
     FAST("fill", fill_items,
-         "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item. Returns the "
-         "view."),
+         "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item, of any "
+         "format. Returns the view.\n\n"
+         "Ordered on ``stream`` and not waited for on a device. Raises as v[i] = value; nothing is "
+         "written then."),
     FAST("stage", stage,
          "stage($self, /, *, writable=False, stream=None)\n--\n\nStarts a host copy of the items: "
          "a Staging, to be used in a with statement.\n\n"
