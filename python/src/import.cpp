@@ -155,6 +155,11 @@ void require_copyable(const View& dst, const View& src, const char* function) {
         throw FormatError(
             where + "format '" + src.format().text() + "' into '" + dst.format().text() + "'", 0);
     }
+    require_movable(function, dst, src);
+}
+
+void require_movable(const char* function, const View& dst, const View& src) {
+    const std::string where = std::string(function) + ": ";
     if (dst.format().has_objects()) {
         throw FormatError(where + "format '" + dst.format().text() + "' holds Python objects", 0);
     }
