@@ -8,7 +8,7 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
-#include "devview/error.hpp"
+#include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "item.hpp"
@@ -106,9 +106,16 @@ PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_read
 PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "cast", {"format", "shape"});
     const Format format = read_format(arguments.require(0));
-    if (arguments[1] == nullptr) return wrap(self, live_view(self).cast(format));
-    const auto shape = read_shape(arguments[1]);
-    return wrap(self, live_view(self).cast(format, static_cast<int>(shape.size()), shape.data()));
+    std::vector<std::int64_t> shape;
+    if (arguments[1] != nullptr) shape = read_shape(arguments[1]);
+    const View& view = live_view(self);
+    try {
+        return wrap(self, arguments[1] == nullptr
+                              ? view.cast(format)
+                              : view.cast(format, static_cast<int>(shape.size()), shape.data()));
+    } catch (const LayoutError& error) {
+        throw CastError(error.what());
+    }
 }
 
 /// Calls `visit(item)` for the items of a 1-d view until it returns false.
@@ -301,9 +308,11 @@ PyMethodDef view_methods[] = {
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
     FAST("cast", cast,
          "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
-         "Without a shape the last axis must be dense and its bytes a multiple of the new "
-         "itemsize;\n"
-         "with one the view must be C-contiguous. Shares the memory. Raises LayoutError."),
+         "Without a shape a C-contiguous view that is read from or as bytes ('B', 'b', 'c') becomes "
+         "one\naxis, as memoryview's; any other keeps its axes, and the last one must be dense and "
+         "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
+         "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
+         "LayoutError and TypeError."),
     {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
     FAST("index", index_of,
          "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
