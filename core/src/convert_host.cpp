@@ -100,8 +100,8 @@ private:
         const CopyPlan plan = plan_items(dst.layout, src.layout);
         const NumberType to = number_type(dst.format);
         if (to.number != Number::none) {
-            leaves_.push_back({plan, dst.offset, src.offset,
-                               NumberConversion(to, number_type(src.format))});
+            leaves_.push_back(
+                {plan, dst.offset, src.offset, NumberConversion(to, number_type(src.format))});
         } else {
             leaves_.push_back(
                 {plan, dst.offset, src.offset, TextConversion(dst.format, src.format)});

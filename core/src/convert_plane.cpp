@@ -120,19 +120,19 @@ void convert_block(const NumberConversion& conversion, const rows::Walk& walk, A
     alignas(64) char gathered[NumberConversion::kBlockBytes];
     alignas(64) char made[NumberConversion::kBlockBytes];
     const std::int64_t count = along.extent * other.extent;
+    const bool dense = other.extent == 1 && walk.along.dst == conversion.dst_size();
+    char* to = dense ? dst : made;
     const char* from = src;
     if (other.extent > 1 || !dense_source(conversion, walk)) {
-        gather(gathered, src, along, other, conversion.src_size(),
+        char* const place = conversion.identity() ? to : gathered;
+        gather(place, src, along, other, conversion.src_size(),
                walk.pattern == rows::Pattern::kTiles);
-        swap_bytes(gathered, count * conversion.src_size(), conversion.src_swap());
-        from = gathered;
+        swap_bytes(place, count * conversion.src_size(), conversion.src_swap());
+        from = place;
     }
-    if (other.extent == 1 && dense_target(conversion, walk)) {
-        return conversion.run(dst, from, count);
-    }
-    conversion.run(made, from, count);
-    swap_bytes(made, count * conversion.dst_size(), conversion.dst_swap());
-    scatter(dst, made, along, other, conversion.dst_size());
+    if (from != to) conversion.run(to, from, count);
+    swap_bytes(to, count * conversion.dst_size(), conversion.dst_swap());
+    if (!dense) scatter(dst, made, along, other, conversion.dst_size());
 }
 
 }  // namespace

@@ -39,6 +39,8 @@ public:
     /// Bytes that are reversed on each side, 0: none.
     std::int64_t dst_swap() const noexcept { return dst_swap_; }
     std::int64_t src_swap() const noexcept { return src_swap_; }
+    /// True if only places and byte orders differ.
+    bool identity() const noexcept { return count_ == 0; }
     /// The items of a block: none of its steps needs more than kBlockBytes.
     std::int64_t block() const noexcept { return block_; }
 

@@ -66,8 +66,8 @@ void decode_nibbles(char* __restrict dst, const char* __restrict src, std::int64
                     const SmallFloat&) {
     for (std::int64_t i = 0; i < count; ++i) {
         const auto code = static_cast<std::uint8_t>(src[i]);
-        dst[i] = static_cast<char>(is_signed ? decode_int4(code)
-                                             : static_cast<int>(decode_uint4(code)));
+        dst[i] =
+            static_cast<char>(is_signed ? decode_int4(code) : static_cast<int>(decode_uint4(code)));
     }
 }
 

@@ -1,12 +1,13 @@
 // Runs between the machine's own number types: one loop for each pair, which the compiler
 // vectorises.
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <tuple>
 #include <utility>
 
 #include "convert_runs.hpp"
+#include "convert_saturate.hpp"
 #include "copy_rows.hpp"
 
 namespace devview::convert {
@@ -21,7 +22,18 @@ template <typename From>
 From value_of(From value) noexcept {
     return value;
 }
-std::uint8_t value_of(Truth truth) noexcept { return truth.byte != 0; }
+std::uint8_t value_of(Truth truth) noexcept { return std::min<std::uint8_t>(truth.byte, 1); }
+
+template <typename T>
+void store_number(char* dst, T value) noexcept {
+    rows::store(dst, value);
+}
+// The 80 bits are written as they are: through memory of 16 bytes they would wait for themselves.
+void store_number(char* dst, long double value) noexcept {
+    using Unaligned __attribute__((may_alias, aligned(1))) = long double;
+    if constexpr (sizeof(long double) == 16) rows::store(dst + 8, std::uint64_t{0});
+    *reinterpret_cast<Unaligned*>(dst) = value;
+}
 
 // In the order of Number.
 using Wide = std::tuple<Truth, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t,
@@ -35,8 +47,11 @@ void cast_run(char* __restrict dst, const char* __restrict src, std::int64_t cou
     using Made = std::conditional_t<std::is_same_v<To, Truth>, bool, To>;
     constexpr std::int64_t kTo = sizeof(To);
     constexpr std::int64_t kFrom = sizeof(From);
+    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+        return saturate_run<To, From>(dst, src, count);
+    }
     for (std::int64_t i = 0; i < count; ++i) {
-        rows::store(dst + i * kTo, number_cast<Made>(value_of(rows::load<From>(src + i * kFrom))));
+        store_number(dst + i * kTo, number_cast<Made>(value_of(rows::load<From>(src + i * kFrom))));
     }
 }
 

@@ -19,7 +19,8 @@ void run_plane(const Move& move, char* dst, const char* src, const rows::Walk& w
 }
 
 template <typename T>
-void run_plane(const rows::Exact<T>& move, char* dst, const char* src, const rows::Walk& walk) noexcept {
+void run_plane(const rows::Exact<T>& move, char* dst, const char* src,
+               const rows::Walk& walk) noexcept {
     if (walk.pattern == rows::Pattern::kTiles) {
         rows::plane_of_tiles<T>(dst, src, walk.along, walk.other);
     } else if (walk.pattern == rows::Pattern::kRows) {

@@ -1,5 +1,5 @@
-// How a plan is walked on the host: which axes make the inner loops, and the pointers of suboffsets;
-// private to the core.
+// How a plan is walked on the host: which axes make the inner loops, and the pointers of
+// suboffsets; private to the core.
 #pragma once
 
 #include <algorithm>

@@ -213,11 +213,10 @@ cudaError_t cast(const CopyPlan& plan, void* dst, const NumberType& to, const vo
         auto launch = make_launch(plan, dst, src, 0, plan.count);
         launch->to = to;
         launch->from = from;
-        if (plan.count != 0 && (!dst || !src ||
-                                !bounds(plan, plan.dst_shift, plan.dst_strides, item_size(to),
-                                        launch->dst_range) ||
-                                !bounds(plan, plan.src_shift, plan.src_strides, item_size(from),
-                                        launch->src_range))) {
+        if (plan.count != 0 &&
+            (!dst || !src ||
+             !bounds(plan, plan.dst_shift, plan.dst_strides, item_size(to), launch->dst_range) ||
+             !bounds(plan, plan.src_shift, plan.src_strides, item_size(from), launch->src_range))) {
             return cudaErrorInvalidValue;
         }
         return submit(

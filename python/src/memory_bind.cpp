@@ -159,10 +159,9 @@ LayoutError, FormatError, DeviceError, OutOfMemory.)";
                py::arg("order") = "C", py::arg("stream") = py::none(),
                "A dense copy of any exporter's items, on its own device unless one is named.\n\n"
                "Always new memory. ``order``: 'C', 'F' or 'A' (as the source lies).");
-    module.def(
-        "copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
-        py::arg("stream") = py::none(),
-        R"(Copies the items of ``src`` to ``dst``: any device, any layout, same shape.
+    module.def("copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
+               py::arg("stream") = py::none(),
+               R"(Copies the items of ``src`` to ``dst``: any device, any layout, same shape.
 
 The formats are equal, or the items are converted by value within their kind or to a wider one (bool,
 unsigned, signed, float, complex: NumPy's "same_kind"); other conversions are ``astype``'s.

@@ -13,8 +13,8 @@
 #include "import.hpp"
 #include "staging_object.hpp"
 #include "view_items.hpp"
-#include "view_object.hpp"
 #include "view_moves.hpp"
+#include "view_object.hpp"
 #include "view_slots.hpp"
 
 namespace devview::python {
@@ -254,14 +254,15 @@ PyMethodDef view_methods[] = {
     FAST("copy", view_copy,
          "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
          "device unless one is named."),
-    FAST("astype", view_astype,
-         "astype($self, /, format, *, order='C', copy=True, stream=None)\n--\n\n"
-         "A dense copy with the items converted to format by value, on the view's device.\n\n"
-         "copy=False: the view itself where the formats are equal. Numbers are rounded once, to\n"
-         "nearest even; integers wrap modulo 2**n; floats saturate to integers, NaN is 0; anything\n"
-         "but zero is True. Strings are cut or padded, records converted member by member in "
-         "order,\narrays element by element. Ordered on stream as copy(). Raises FormatError where "
-         "there is\nno conversion: complex to real (Array API), Python objects, pointers."),
+    FAST(
+        "astype", view_astype,
+        "astype($self, /, format, *, order='C', copy=True, stream=None)\n--\n\n"
+        "A dense copy with the items converted to format by value, on the view's device.\n\n"
+        "copy=False: the view itself where the formats are equal. Numbers are rounded once, to\n"
+        "nearest even; integers wrap modulo 2**n; floats saturate to integers, NaN is 0; anything\n"
+        "but zero is True. Strings are cut or padded, records converted member by member in "
+        "order,\narrays element by element. Ordered on stream as copy(). Raises FormatError where "
+        "there is\nno conversion: complex to real (Array API), Python objects, pointers."),
     FAST("copy_from", view_copy_from,
          "copy_from($self, /, obj, *, stream=None)\n--\n\nWrites the items of obj here; same "
          "shape, same format or one of\nthe same kind (as copyto). Returns the view."),

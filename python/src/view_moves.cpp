@@ -66,7 +66,8 @@ PyObject* view_copy(PyObject* self, PyObject* const* values, Py_ssize_t count, P
     return new_view(std::move(made));
 }
 
-PyObject* view_copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+PyObject* view_copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count,
+                         PyObject* names) {
     const Arguments arguments(values, count, names, "copy_from", {"obj"}, {"stream"});
     const View source = import_view(arguments.require(0));
     const View target = live_view(self);

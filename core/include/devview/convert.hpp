@@ -8,8 +8,8 @@
 
 namespace devview {
 
-/// Which conversions are wanted, in NumPy's terms: within a kind or to a wider kind (bool, unsigned,
-/// signed, float, complex), or between any numbers.
+/// Which conversions are wanted, in NumPy's terms: within a kind or to a wider kind (bool,
+/// unsigned, signed, float, complex), or between any numbers.
 enum class Casting { same_kind, unsafe };
 
 /// True if items of `from` can be written as items of `to`.

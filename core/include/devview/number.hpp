@@ -35,11 +35,11 @@ enum class Number : std::uint8_t {
 
 /// A scalar format that is a number, as plain data: what a kernel needs to know of it.
 struct NumberType {
-    Number number;             ///< of complex ones: the parts'
-    FloatKind float_kind;      ///< of small_float
-    std::uint8_t part_size;    ///< bytes of the number, of a complex one: of each part
-    bool is_complex;            ///< two parts, the real one first
-    bool swapped;              ///< the bytes of each part are in the other order
+    Number number;           ///< of complex ones: the parts'
+    FloatKind float_kind;    ///< of small_float
+    std::uint8_t part_size;  ///< bytes of the number, of a complex one: of each part
+    bool is_complex;         ///< two parts, the real one first
+    bool swapped;            ///< the bytes of each part are in the other order
 };
 
 /// The number type of a format; `none` for formats that are none.
@@ -151,6 +151,7 @@ DEVVIEW_HD inline std::uint64_t bits_of_number(const NumberType& to, From value)
 DEVVIEW_HD inline std::uint64_t convert_number(const NumberType& to, const NumberType& from,
                                                std::uint64_t bits) noexcept {
     using detail::bits_of_number;
+    if (to.number == from.number && to.float_kind == from.float_kind) return bits;
     switch (from.number) {
         case Number::boolean:
             return bits_of_number(to, std::uint64_t{bits != 0});
@@ -163,8 +164,8 @@ DEVVIEW_HD inline std::uint64_t convert_number(const NumberType& to, const Numbe
         case Number::int64:
             return bits_of_number(to, static_cast<std::int64_t>(bits));
         case Number::int4:
-            return bits_of_number(to, static_cast<std::int64_t>(
-                                          decode_int4(static_cast<std::uint32_t>(bits))));
+            return bits_of_number(
+                to, static_cast<std::int64_t>(decode_int4(static_cast<std::uint32_t>(bits))));
         case Number::uint4:
             return bits_of_number(to, std::uint64_t{bits & 0xf});
         case Number::float32:
