@@ -256,7 +256,8 @@ const FormatNode* FormatParser::with_axes(const FormatItem& item, bool repeated)
         range *= extent;
         itemsize *= shape[axis];
     }
-    const FormatNode like{Kind::array,
+    const FormatNode like{kFormatNodeVersion,
+                          Kind::array,
                           ByteOrder::native,
                           FloatKind::ieee,
                           0,
@@ -299,7 +300,8 @@ FormatNode* FormatParser::record(const FormatFrame& frame, std::string_view pref
              "a second member named " + quote(twice));
     }
     fields_.resize(frame.first_field);
-    const FormatNode like{Kind::record,
+    const FormatNode like{kFormatNodeVersion,
+                          Kind::record,
                           ByteOrder::native,
                           FloatKind::ieee,
                           0,
