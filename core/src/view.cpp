@@ -16,6 +16,10 @@ __extension__ using Wide = __int128;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
+bool is_byte(const Format& format) noexcept {
+    return format.code() == 'B' || format.code() == 'b' || format.code() == 'c';
+}
+
 /// PySlice_AdjustIndices for values that may be missing.
 std::int64_t adjust_slice(std::int64_t extent, const std::optional<std::int64_t>& given_start,
                           const std::optional<std::int64_t>& given_stop, std::int64_t step,
@@ -163,12 +167,29 @@ void View::require_same_objects(const Format& format) const {
     }
 }
 
+// memoryview's rule (memory_cast); an empty view has no bytes that could tell its new extent.
+View View::flat_cast(const Format& format) const {
+    const std::int64_t extent = nbytes() / format.itemsize();
+    if (extent * format.itemsize() != nbytes()) {
+        throw LayoutError("cast: " + number(nbytes()) + " bytes are no multiple of itemsize " +
+                          number(format.itemsize()));
+    }
+    if (extent == 0) {
+        throw LayoutError("cast: shape " + Layout::to_string(ndim(), shape()) +
+                          " is empty, name the new shape");
+    }
+    return cast(format, 1, &extent);
+}
+
 View View::cast(const Format& format) const {
     require_live("cast");
     require_same_objects(format);
     const std::int64_t from = itemsize();
     const std::int64_t to = format.itemsize();
     if (to == 0) throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
+    if (ndim() != 1 && (is_byte(format_) || is_byte(format)) && contiguous()) {
+        return flat_cast(format);
+    }
     if (from == to) return View(allocation_, data_, format, layout_, readonly_, stream_);
     const int last = ndim() - 1;
     if (last < 0 || suboffsets() != nullptr || (shape()[last] > 1 && strides()[last] != from)) {

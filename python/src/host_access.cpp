@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
@@ -99,15 +100,25 @@ HostItems::HostItems(const View& view, const char* operation, Order order) : vie
     layout_ = &staging_->layout();
 }
 
-void write_item(const View& where, PyObject* value) {
+void write_item(PyObject* object, const View& where, PyObject* value) {
     const FormatNode& format = *where.format().node();
-    if (plain_host(where)) {
+    const auto size = static_cast<std::size_t>(where.itemsize());
+    if (where.format().has_objects()) {  // on the host always; references are counted in place
         pack_item(format, static_cast<char*>(where.data()), value);
         return;
     }
-    const auto block = allocate_host(static_cast<std::size_t>(where.itemsize()));
-    std::memset(block->data(), 0, block->nbytes());
+    if (plain_host(where)) {
+        char* const to = static_cast<char*>(where.data());
+        std::vector<char> item(to, to + size);  // padding stays what it is
+        pack_item(format, item.data(), value);
+        live_view(object);
+        std::memcpy(to, item.data(), size);
+        return;
+    }
+    const auto block = allocate_host(size);
+    std::memset(block->data(), 0, size);
     pack_item(format, static_cast<char*>(block->data()), value);
+    live_view(object);
     copy_items(where, View(block, block->data(), where.format(), Layout(), true));
 }
 

@@ -119,6 +119,10 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
 PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObject* names) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+        if (count == 0 && names != nullptr && PyTuple_GET_SIZE(names) == 1 &&
+            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "object") == 0) {
+            return import_with(args[0], {});  // memoryview(object=obj)
+        }
         if (count != 1) {
             PyErr_Format(PyExc_TypeError, "view() takes exactly 1 positional argument (%zd given)",
                          count);
@@ -155,6 +159,11 @@ void require_copyable(const View& dst, const View& src, const char* function) {
         throw FormatError(
             where + "format '" + src.format().text() + "' into '" + dst.format().text() + "'", 0);
     }
+    require_movable(function, dst, src);
+}
+
+void require_movable(const char* function, const View& dst, const View& src) {
+    const std::string where = std::string(function) + ": ";
     if (dst.format().has_objects()) {
         throw FormatError(where + "format '" + dst.format().text() + "' holds Python objects", 0);
     }

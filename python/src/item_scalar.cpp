@@ -156,9 +156,10 @@ void pack_real(const FormatNode& format, unsigned char* bytes, std::int64_t size
 double as_double(const FormatNode& format, PyObject* value) {
     const double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+        const bool overflow = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;  // an int too large
+        if (!overflow && !PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
         PyErr_Clear();
-        wrong_item_type(format, value);
+        overflow ? wrong_item_value(format, value) : wrong_item_type(format, value);
     }
     return number;
 }
@@ -192,7 +193,8 @@ void pack_unicode(const FormatNode& format, unsigned char* bytes, PyObject* valu
 
 /// bytes or bytearray; 's' and 'p' cut what is too long and fill with zeros, as struct does.
 void pack_bytes(const FormatNode& format, unsigned char* bytes, PyObject* value) {
-    const bool array = PyByteArray_Check(value);
+    // struct takes a bytearray for 's', not for 'c'.
+    const bool array = PyByteArray_Check(value) && format.kind != Kind::character;
     if (!PyBytes_Check(value) && !array) wrong_item_type(format, value);
     const char* const text = array ? PyByteArray_AS_STRING(value) : PyBytes_AS_STRING(value);
     auto size = static_cast<std::size_t>(Py_SIZE(value));

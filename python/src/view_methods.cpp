@@ -1,4 +1,4 @@
-// Methods of a View: what memoryview has, what moves data, and what only changes the layout.
+// Methods of a View: what memoryview has, and what only changes the layout; the table of all.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -8,12 +8,13 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
-#include "devview/error.hpp"
+#include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "item.hpp"
 #include "staging_object.hpp"
 #include "view_object.hpp"
+#include "view_moves.hpp"
 #include "view_slots.hpp"
 
 namespace devview::python {
@@ -47,15 +48,9 @@ PyObject* enter(PyObject* self) {
 
 PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
 
-Order tobytes_order(const View& view, PyObject* value) {
-    // 'A': Fortran order where the view is Fortran- and not C-contiguous (memoryview.tobytes).
-    const bool fortran = !view.contiguous(Order::C) && view.contiguous(Order::F);
-    return read_order(value, fortran ? Order::F : Order::C);
-}
-
 PyObject* bytes_of(PyObject* self, PyObject* order_value) {
     const View view = live_view(self);
-    const Order order = tobytes_order(view, order_value);
+    const Order order = lying_order(view, order_value);
     py::object bytes = py::reinterpret_steal<py::object>(
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(view.nbytes())));
     if (!bytes) throw py::error_already_set();
@@ -111,9 +106,16 @@ PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_read
 PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "cast", {"format", "shape"});
     const Format format = read_format(arguments.require(0));
-    if (arguments[1] == nullptr) return wrap(self, live_view(self).cast(format));
-    const auto shape = read_shape(arguments[1]);
-    return wrap(self, live_view(self).cast(format, static_cast<int>(shape.size()), shape.data()));
+    std::vector<std::int64_t> shape;
+    if (arguments[1] != nullptr) shape = read_shape(arguments[1]);
+    const View& view = live_view(self);
+    try {
+        return wrap(self, arguments[1] == nullptr
+                              ? view.cast(format)
+                              : view.cast(format, static_cast<int>(shape.size()), shape.data()));
+    } catch (const LayoutError& error) {
+        throw CastError(error.what());
+    }
 }
 
 /// Calls `visit(item)` for the items of a 1-d view until it returns false.
@@ -257,66 +259,7 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     return wrap(self, std::move(view));
 }
 
-// --- Moving ---
-
-PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "to", {"device"}, {"stream", "copy"});
-    const View view = live_view(self);
-    if (arguments.require(0) == Py_None) throw py::type_error("to: device is None, name it");
-    const Device where = read_device(arguments.require(0));
-    const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
-    const bool must = arguments.truth(2, false);
-    const bool never = arguments[2] != nullptr && !must;
-    if (where == view.device() && !must) {
-        Py_INCREF(self);
-        return self;
-    }
-    if (never) {
-        throw BufferError("to: copy=False, but " + to_string(view.device()) + " to " +
-                          to_string(where) + " needs a copy");
-    }
-    require_copyable(view, view, "to");
-    View moved = [&] {
-        const GilRelease release_gil;
-        return copy_to(view, where, Order::C, stream);
-    }();
-    return new_view(std::move(moved));
-}
-
-PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "copy", {}, {"device", "order", "stream"});
-    const View view = live_view(self);
-    const Device where = read_device(arguments[0], view.device());
-    const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
-    const Order order = tobytes_order(view, arguments[1]);
-    require_copyable(view, view, "copy");
-    View made = [&] {
-        const GilRelease release_gil;
-        return copy_to(view, where, order, stream);
-    }();
-    return new_view(std::move(made));
-}
-
-PyObject* copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "copy_from", {"obj"}, {"stream"});
-    const View source = import_view(arguments.require(0));
-    const View target = live_view(self);
-    require_copyable(target, source, "copy_from");
-    copy_items(target, source, read_stream(arguments[1], target.device()));
-    Py_INCREF(self);
-    return self;
-}
-
-PyObject* copy_to_object(PyObject* self, PyObject* const* values, Py_ssize_t count,
-                         PyObject* names) {
-    const Arguments arguments(values, count, names, "copy_to", {"obj"}, {"stream"});
-    const View target = import_view(arguments.require(0));
-    const View source = live_view(self);
-    require_copyable(target, source, "copy_to");
-    copy_items(target, source, read_stream(arguments[1], source.device()));
-    Py_INCREF(arguments[0]);
-    return arguments[0];
-}
+// --- Writing and staging ---
 
 PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "fill", {"value"}, {"stream"});
@@ -365,9 +308,11 @@ PyMethodDef view_methods[] = {
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
     FAST("cast", cast,
          "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
-         "Without a shape the last axis must be dense and its bytes a multiple of the new "
-         "itemsize;\n"
-         "with one the view must be C-contiguous. Shares the memory. Raises LayoutError."),
+         "Without a shape a C-contiguous view that is read from or as bytes ('B', 'b', 'c') becomes "
+         "one\naxis, as memoryview's; any other keeps its axes, and the last one must be dense and "
+         "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
+         "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
+         "LayoutError and TypeError."),
     {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
     FAST("index", index_of,
          "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
@@ -384,20 +329,28 @@ PyMethodDef view_methods[] = {
     FAST("squeeze", squeeze,
          "squeeze($self, /, axis=None)\n--\n\nWithout axes of extent 1: all of them, or those "
          "named. Shares the memory."),
-    FAST("to", to_device,
+    FAST("to", view_to,
          "to($self, /, device, *, stream=None, copy=None)\n--\n\nThe items on another device.\n\n"
          "The view itself where it is there already and copy is not True; else a dense copy, "
          "ordered on\n``stream`` and not waited for unless pageable host memory is involved. "
          "copy=False raises\nBufferError where a copy is needed."),
-    FAST("copy", copy,
+    FAST("copy", view_copy,
          "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
          "device unless one is named."),
-    FAST("copy_from", copy_from,
+    FAST("astype", view_astype,
+         "astype($self, /, format, *, order='C', copy=True, stream=None)\n--\n\n"
+         "A dense copy with the items converted to format by value, on the view's device.\n\n"
+         "copy=False: the view itself where the formats are equal. Numbers are rounded once, to\n"
+         "nearest even; integers wrap modulo 2**n; floats saturate to integers, NaN is 0; anything\n"
+         "but zero is True. Strings are cut or padded, records converted member by member in "
+         "order,\narrays element by element. Ordered on stream as copy(). Raises FormatError where "
+         "there is\nno conversion: complex to real (Array API), Python objects, pointers."),
+    FAST("copy_from", view_copy_from,
          "copy_from($self, /, obj, *, stream=None)\n--\n\nWrites the items of obj here; same "
-         "format and shape. Returns the view."),
-    FAST("copy_to", copy_to_object,
-         "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same format and "
-         "shape. Returns obj."),
+         "shape, same format or one of\nthe same kind (as copyto). Returns the view."),
+    FAST("copy_to", view_copy_to,
+         "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same shape, "
+         "same format or one of the\nsame kind (as copyto). Returns obj."),
     FAST("fill", fill_items,
          "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item. Returns the "
          "view."),

@@ -102,8 +102,16 @@ struct SmallSelection {
     std::int64_t shift = 0;  ///< bytes from the view's data pointer
 };
 
+/// Its bounds and step are read without running user code.
+bool plain_slice(PyObject* key) noexcept {
+    if (!PySlice_Check(key)) return false;
+    const auto* const slice = reinterpret_cast<PySliceObject*>(key);
+    const auto plain = [](PyObject* value) { return value == Py_None || PyLong_CheckExact(value); };
+    return plain(slice->start) && plain(slice->stop) && plain(slice->step);
+}
+
 /// False if the key or the layout is of another kind, or an index out of range: the general path
-/// tells. User code may run (__index__ of a slice), and may release the view.
+/// tells. Runs no user code.
 bool select_small(const View& view, PyObject* const* keys, Py_ssize_t count, SmallSelection& to) {
     const Layout layout = view.layout();
     const int ndim = layout.ndim();
@@ -121,7 +129,7 @@ bool select_small(const View& view, PyObject* const* keys, Py_ssize_t count, Sma
             continue;
         }
         if (axis < count) {
-            if (!PySlice_Check(keys[axis])) return false;
+            if (!plain_slice(keys[axis])) return false;
             Py_ssize_t start = 0;
             Py_ssize_t stop = 0;
             Py_ssize_t step = 0;
@@ -156,6 +164,11 @@ Selection select(PyObject* object, PyObject* key) {
     }
     const View& base = live_view(object);
     if (PyUnicode_Check(key)) {
+        if (base.format().kind() != Kind::record) {
+            PyErr_Format(PyExc_TypeError, "index: '%U' is a field name, format '%s' has no fields",
+                         key, base.format().text());
+            throw py::error_already_set();
+        }
         Py_ssize_t size = 0;
         const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
         if (name == nullptr) throw py::error_already_set();
@@ -191,6 +204,15 @@ bool plain_vector(const View& view) noexcept {
     return view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr;
 }
 
+/// As memoryview, whose error is a plain ValueError.
+void require_same_structure(const View& target, const View& source) {
+    try {
+        require_copyable(target, source, "assign");
+    } catch (const Error& error) {
+        throw py::value_error(error.what());
+    }
+}
+
 void assign(PyObject* object, PyObject* key, PyObject* value) {
     if (value == nullptr) {
         PyErr_SetString(PyExc_TypeError, "cannot delete memory");
@@ -202,11 +224,12 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
     }
     const Selection target = select(object, key);
     if (target.item || target.view.ndim() == 0) {
-        write_item(target.view, value);
+        write_item(object, target.view, value);
         return;
     }
     const View source = import_view(value);
-    require_copyable(target.view, source, "assign");
+    live_view(object);  // a key's __index__, or the exporter's code, may have released it
+    require_same_structure(target.view, source);
     copy_items(target.view, source);
 }
 
@@ -216,9 +239,12 @@ Py_ssize_t view_length(PyObject* object) {
     return guarded<Py_ssize_t>(-1, [&]() -> Py_ssize_t {
         const View& view = live_view(object);
         if (view.ndim() == 0) {
-            // As memoryview from 3.12 on; earlier ones said 1, which len() of an item is not.
+#if PY_VERSION_HEX >= 0x030C0000
             PyErr_SetString(PyExc_TypeError, "0-dim memory has no length");
             return -1;
+#else
+            return 1;  // as this Python's memoryview
+#endif
         }
         return static_cast<Py_ssize_t>(view.shape()[0]);
     });
@@ -254,8 +280,13 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             }
         }
         Selection chosen = select(object, key);
-        if (chosen.item) return read_item(chosen.view);
-        return new_sub_view(object, std::move(chosen.view));
+        // __index__ of a key may have released the view: as memoryview, an item is refused then,
+        // a sub-view lives on (cpython#92888).
+        if (!chosen.item && view_object(object)->view.released()) {
+            return new_view(std::move(chosen.view));
+        }
+        live_view(object);
+        return chosen.item ? read_item(chosen.view) : new_sub_view(object, std::move(chosen.view));
     });
 }
 
@@ -270,7 +301,8 @@ int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
                 return 0;
             }
             const View held = view;  // packing may run user code that releases the object
-            pack_item(*held.format().node(), plain_item(held, index), value);
+            View item(held.allocation(), plain_item(held, index), held.format(), Layout(), false);
+            write_item(object, item, value);
             return 0;
         }
         assign(object, key, value);
