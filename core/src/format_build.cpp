@@ -99,6 +99,12 @@ void FormatParser::add(const FormatItem& item, const FormatName& name) {
     frame.tails = item.tail == 0 ? 0 : (frame.cursor - before) / item.element->itemsize * item.tail;
 }
 
+// As add(), for 'x' without a name: no node is made of it.
+void FormatParser::pad(std::int64_t bytes, std::size_t position) {
+    flush_bits(frames_.back());
+    add_padding(frames_.back(), bytes, 1, position);
+}
+
 void FormatParser::add_padding(FormatFrame& frame, std::int64_t bytes, std::int64_t times,
                                std::size_t position) {
     const std::int64_t before = frame.cursor;

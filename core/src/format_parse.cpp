@@ -68,10 +68,8 @@ FormatNode* FormatParser::parse() {
 // and may come a million times.
 void FormatParser::read_padding() {
     const std::size_t last = std::min(spec_.find_first_not_of('x', position_), spec_.size()) - 1;
-    FormatFrame& frame = frames_.back();
-    if (last == position_ || !frame.started || frame.type == FormatFrame::Type::pointer) return;
-    flush_bits(frame);
-    add_padding(frame, 1, static_cast<std::int64_t>(last - position_), position_);
+    if (last == position_ || !may_pad()) return;
+    pad(static_cast<std::int64_t>(last - position_), position_);
     position_ = last;
 }
 
@@ -189,7 +187,16 @@ void FormatParser::read_code(FormatItem& item) {
     }
 }
 
+bool FormatParser::name_follows() const {
+    const std::size_t next = spec_.find_first_not_of(" \t\n\v\f\r", position_);
+    return next != std::string_view::npos && spec_[next] == ':';
+}
+
 void FormatParser::read_scalar(FormatItem& item, char code) {
+    if (code == 'x' && item.axis_count == 0 && item.repeat == kNoCount && may_pad() &&
+        !name_follows()) {
+        return pad(item.size == kNoCount ? 1 : item.size, item.begin);
+    }
     item.element = scalar(item, code);
     complete(item);
 }

@@ -73,6 +73,7 @@ private:
     // Grammar (format_parse.cpp).
     void check_text() const;
     void read_padding();
+    bool name_follows() const;
     void read_item();
     bool read_part(FormatItem& item);
     void read_shape(FormatItem& item);
@@ -92,6 +93,10 @@ private:
     void place(const FormatItem& item, const FormatName& name);
     void settle_sole_item();
     void add(const FormatItem& item, const FormatName& name);
+    bool may_pad() const noexcept {
+        return frames_.back().started && frames_.back().type != FormatFrame::Type::pointer;
+    }
+    void pad(std::int64_t bytes, std::size_t position);
     void add_padding(FormatFrame& frame, std::int64_t bytes, std::int64_t times,
                      std::size_t position);
     void add_members(FormatFrame& frame, const FormatField& draft, std::int64_t times,
