@@ -28,6 +28,7 @@ from devview._devview import (
     emulation,
     from_buffer,
     from_pointer,
+    get_buffer,
     live,
     memory_info,
     pinned_limit,
@@ -39,14 +40,21 @@ from devview._devview import (
     view,
     zeros,
 )
+from devview._exporter import Exporter
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from devview._flags import BufferFlags
 
 __all__ = [
     "Allocation",
+    "BufferFlags",
     "Device",
     "DeviceError",
     "DeviceNameError",
     "Error",
     "Event",
+    "Exporter",
     "FormatError",
     "ImportRefused",
     "LayoutError",
@@ -64,6 +72,7 @@ __all__ = [
     "emulation",
     "from_buffer",
     "from_pointer",
+    "get_buffer",
     "live",
     "memory_info",
     "pinned_limit",
@@ -75,3 +84,13 @@ __all__ = [
     "view",
     "zeros",
 ]
+
+
+def __getattr__(name):
+    """Import at first use what is slow to import."""
+    if name == "BufferFlags":
+        from devview._flags import BufferFlags
+
+        globals()[name] = BufferFlags
+        return BufferFlags
+    raise AttributeError(f"module 'devview' has no attribute {name!r}")
