@@ -199,6 +199,22 @@ def test_delegate_gives_the_view_itself():
     assert v.obj is block
 
 
+def test_cycle_through_a_delegated_block_is_collected():
+    class Delegate(OnDevice, owner="delegate"):
+        pass
+
+    class Node:
+        pass
+
+    block, node = dv.zeros(64), Node()
+    node.x = Delegate(dv.from_pointer(block.ptr, 8, "d", device="pinned", owner=node))
+    node.view = dv.view(node.x)
+    alive = weakref.ref(node)
+    del node
+    gc.collect()
+    assert alive() is None
+
+
 def test_cycle_through_a_device_view_is_collected():
     _, x = on_device()
     x.view = dv.view(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import itertools
@@ -222,8 +223,8 @@ def test_shared_exporter_under_thread_switches():
     x.data.append(0)
 
 
-def fails(x):
-    with pytest.raises(BufferError):
+def refused(x):
+    with contextlib.suppress(BufferError):
         get_buffer(x, 0x4)  # FORMAT without ND
 
 
@@ -234,7 +235,7 @@ def fails(x):
         lambda x: dv.view(x).release(),
         lambda x: dv.get_buffer(x, 0).release(),
         lambda x: bytes(x),
-        fails,
+        refused,
         lambda x: type("Y", (X,), {}),
     ],
     ids=["memoryview", "view", "get_buffer", "bytes", "refused", "class"],
