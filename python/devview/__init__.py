@@ -30,6 +30,7 @@ from devview._devview import (
     emulation,
     from_buffer,
     from_pointer,
+    get_buffer,
     live,
     memory_info,
     pinned_limit,
@@ -41,15 +42,22 @@ from devview._devview import (
     view,
     zeros,
 )
+from devview._exporter import Exporter
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from devview._flags import BufferFlags
 
 __all__ = [
     "Allocation",
+    "BufferFlags",
     "CastError",
     "Device",
     "DeviceError",
     "DeviceNameError",
     "Error",
     "Event",
+    "Exporter",
     "FormatError",
     "ImportRefused",
     "LayoutError",
@@ -68,6 +76,7 @@ __all__ = [
     "emulation",
     "from_buffer",
     "from_pointer",
+    "get_buffer",
     "live",
     "memory_info",
     "pinned_limit",
@@ -79,3 +88,13 @@ __all__ = [
     "view",
     "zeros",
 ]
+
+
+def __getattr__(name):
+    """Import at first use what is slow to import."""
+    if name == "BufferFlags":
+        from devview._flags import BufferFlags
+
+        globals()[name] = BufferFlags
+        return BufferFlags
+    raise AttributeError(f"module 'devview' has no attribute {name!r}")

@@ -11,6 +11,7 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
+#include "exporter.hpp"
 
 namespace devview::python {
 
@@ -33,17 +34,30 @@ std::string pending_message() {
     throw py::error_already_set();
 }
 
+/// Asks by the buffer protocol. A Python class whose method returns a View of other memory than the
+/// host's gives that view; else `request` is filled.
+std::optional<View> ask_buffer(PyObject* object, BufferRequest& request) {
+    if (!is_exporter(object)) {
+        if (!request.get(object)) throw py::error_already_set();
+        return std::nullopt;
+    }
+    const Obtained obtained = ask_exporter(object, PyBUF_FULL_RO);
+    if (auto view = view_of_obtained(object, obtained)) return view;
+    hand_out(object, obtained, &*request, PyBUF_FULL_RO);
+    return std::nullopt;
+}
+
 View import_any(PyObject* object) {
     std::string tried;
     if (PyObject_CheckBuffer(object)) {
-        BufferRequest request;
-        if (request.get(object)) {
-            try {
-                return view_of_buffer(request);
-            } catch (const Error& error) {
-                tried += std::string("buffer protocol: ") + error.what();
-            }
-        } else {
+        try {
+            BufferRequest request;
+            if (auto view = ask_buffer(object, request)) return std::move(*view);
+            return view_of_buffer(request);
+        } catch (const Error& error) {
+            tried += std::string("buffer protocol: ") + error.what();
+        } catch (py::error_already_set& error) {
+            error.restore();
             if (!is_refusal()) throw py::error_already_set();
             tried += "buffer protocol: " + pending_message();
         }

@@ -1,5 +1,6 @@
 // The extension module devview._devview: every room adds its part.
 #include "bindings.hpp"
+#include "exporter.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "record_type.hpp"
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_devview, module) {
     dv::bind_staging(module);
     dv::bind_transfer_guard(module);
     dv::bind_imports(module);
+    dv::bind_exporter(module);
     dv::bind_memory(module);
     dv::bind_emulation(module);
 }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "stream_object.hpp"
 
@@ -32,30 +33,6 @@ struct BufferOwner {
 struct ObjectOwner {
     PyObject* owner;
     PyObject* release;
-};
-
-/// Holds the GIL and the pending exception aside while user code runs in a release.
-class CallbackScope {
-public:
-    CallbackScope() : held_(PyGILState_Check() == 1) {
-        if (!held_) gil_ = PyGILState_Ensure();
-        pending_ = PyErr_Occurred() != nullptr;
-        if (pending_) PyErr_Fetch(&type_, &value_, &traceback_);
-    }
-    ~CallbackScope() {
-        if (pending_) PyErr_Restore(type_, value_, traceback_);
-        if (!held_) PyGILState_Release(gil_);
-    }
-    CallbackScope(const CallbackScope&) = delete;
-    CallbackScope& operator=(const CallbackScope&) = delete;
-
-private:
-    bool held_;  // the usual case, and cheaper than asking for it again
-    PyGILState_STATE gil_{};
-    bool pending_;
-    PyObject* type_ = nullptr;
-    PyObject* value_ = nullptr;
-    PyObject* traceback_ = nullptr;
 };
 
 void release_buffer(void* context, Stream) noexcept {
@@ -113,7 +90,8 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
 }
 
 std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device device,
-                                         PyObject* owner, PyObject* release, Stream stream) {
+                                         PyObject* owner, PyObject* release, Stream stream,
+                                         std::unique_ptr<StreamUses> uses) {
     auto held = std::make_unique<ObjectOwner>(ObjectOwner{owner, release});
     Allocation::Block block;
     block.data = data;
@@ -122,8 +100,10 @@ std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device 
     block.stream = std::move(stream);
     block.release = release_object;
     block.context = held.get();
-    auto allocation =
-        is_cuda(device) ? adopt_device(std::move(block)) : Allocation::adopt(std::move(block));
+    block.uses = std::move(uses);
+    auto allocation = is_cuda(device) && block.uses == nullptr
+                          ? adopt_device(std::move(block))
+                          : Allocation::adopt(std::move(block));
     Py_XINCREF(owner);
     Py_XINCREF(release);
     held.release();

@@ -12,9 +12,10 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
 
 /// An allocation over memory that `owner` keeps alive (may be null) and that `release(stream)`, a
 /// callable or null, gives back. `on_device` routes it through the stream bookkeeping.
-/// If this throws, `release` never runs.
+/// If this throws, `release` never runs. `uses`: another block keeps the book of streams.
 std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device device,
-                                         PyObject* owner, PyObject* release, Stream stream);
+                                         PyObject* owner, PyObject* release, Stream stream,
+                                         std::unique_ptr<StreamUses> uses = {});
 
 /// The Python object that owns the memory, borrowed; null if none does.
 PyObject* owner_of(const Allocation& allocation) noexcept;

@@ -1,0 +1,32 @@
+// What user code called from a release needs around it.
+#pragma once
+
+#include "python.hpp"
+
+namespace devview::python {
+
+/// Holds the GIL and the pending exception aside while user code runs in a release.
+class CallbackScope {
+public:
+    CallbackScope() : held_(PyGILState_Check() == 1) {
+        if (!held_) gil_ = PyGILState_Ensure();
+        pending_ = PyErr_Occurred() != nullptr;
+        if (pending_) PyErr_Fetch(&type_, &value_, &traceback_);
+    }
+    ~CallbackScope() {
+        if (pending_) PyErr_Restore(type_, value_, traceback_);
+        if (!held_) PyGILState_Release(gil_);
+    }
+    CallbackScope(const CallbackScope&) = delete;
+    CallbackScope& operator=(const CallbackScope&) = delete;
+
+private:
+    bool held_;  // the usual case, and cheaper than asking for it again
+    PyGILState_STATE gil_{};
+    bool pending_;
+    PyObject* type_ = nullptr;
+    PyObject* value_ = nullptr;
+    PyObject* traceback_ = nullptr;
+};
+
+}  // namespace devview::python
