@@ -1,5 +1,6 @@
 // The extension module devview._devview: every room adds its part.
 #include "bindings.hpp"
+#include "format_object.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "staging_object.hpp"
@@ -13,6 +14,7 @@ PYBIND11_MODULE(_devview, module) {
     dv::bind_errors(module);
     dv::make_allocation_type(module);
     dv::make_view_type(module);
+    dv::make_format_type(module);
     dv::bind_devices(module);
     dv::bind_streams(module);
     dv::bind_staging(module);
