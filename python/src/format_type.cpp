@@ -7,6 +7,7 @@
 
 #include "arguments.hpp"
 #include "devview/error.hpp"
+#include "format_capsule.hpp"
 #include "format_object.hpp"
 
 namespace devview::python {
@@ -275,7 +276,15 @@ PyObject* to_struct(PyObject* self, PyObject*) {
     return convert(self, "struct_string", "to_struct");
 }
 
+PyObject* capsule(PyObject* self, PyObject*) noexcept {
+    return new_format_capsule(format_of(self));
+}
+
 PyMethodDef methods[] = {
+    {"__devview_format__", capsule, METH_NOARGS,
+     "__devview_format__($self, /)\n--\n\n"
+     "A PyCapsule named \"devview_format\" with the descriptor as a C structure\n"
+     "(devview_format_node of devview/c_api.h), which it keeps alive."},
     {"to_numpy", to_numpy, METH_NOARGS,
      "to_numpy($self, /)\n--\n\nThe numpy.dtype of the same items; small floats are ml_dtypes'.\n\n"
      "FormatError where NumPy has none: pointers, bits, 'p', UCS-2. Imports NumPy."},
