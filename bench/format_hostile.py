@@ -32,8 +32,6 @@ EXPONENT = 1.1
 ROUNDS = 9
 SMALL_ROUNDS = 101
 
-read = getattr(dv, "Format", lambda text: dv.empty(0, text))
-
 
 class Family(NamedTuple):
     """One way to be hostile: a text of at most `size` bytes."""
@@ -117,7 +115,7 @@ FAMILIES = (
 def read_once(text: str) -> str:
     """Read a format and let it go; return how that ended."""
     try:
-        read(text)
+        dv.Format(text)
     except dv.FormatError as error:
         return str(error)
     return "read"
@@ -166,8 +164,8 @@ SMALL = (
 
 def compare_small(text: str, peer: str, peer_read, rounds: int, *, interned: bool):
     """Compare one small format: read anew, or met again while another holder keeps it."""
-    kept = read(text) if interned else None
-    ours = Timer("read(text)", globals={"read": read, "text": text})
+    kept = dv.Format(text) if interned else None
+    ours = Timer("read(text)", globals={"read": dv.Format, "text": text})
     theirs = Timer("read(text)", globals={"read": peer_read, "text": text})
     numbers = loop_length(ours), loop_length(theirs)
     result = compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from devview import Device
+    from devview import Device, Format
 
 
 class MemoryInfo(NamedTuple):
@@ -33,3 +33,12 @@ class LiveAllocation(NamedTuple):
     ptr: int
     owned: bool
     made_at: str | None
+
+
+class Field(NamedTuple):
+    """A member of a record; see ``devview.Format.fields``."""
+
+    name: str
+    offset: int
+    format: Format
+    shape: tuple[int, ...]

@@ -1,9 +1,7 @@
 // Reading Python arguments.
 #include "arguments.hpp"
 
-#include <array>
 #include <string>
-#include <string_view>
 
 #include "errors.hpp"
 #include "stream_object.hpp"
@@ -98,28 +96,6 @@ Stream read_stream(PyObject* value, Device device) {
         wrong_type("stream: __cuda_stream__", "a tuple (version, handle)", told.ptr());
     }
     return read_stream(PyTuple_GET_ITEM(told.ptr(), 1), device);
-}
-
-const Format* native_format(char letter) noexcept {
-    static const auto* const table = [] {
-        auto* const formats = new std::array<Format, 128>;
-        for (const char code : std::string_view("?bBcehHiIlLqQnNfdg")) {
-            (*formats)[static_cast<std::size_t>(code)] = Format::scalar(code);
-        }
-        return formats;
-    }();
-    const Format& format = (*table)[static_cast<unsigned char>(letter) & 127u];
-    return format.code() == letter ? &format : nullptr;
-}
-
-Format read_format(PyObject* value) {
-    if (PyUnicode_Check(value) && PyUnicode_GET_LENGTH(value) == 1) {
-        const Py_UCS4 letter = PyUnicode_READ_CHAR(value, 0);
-        const Format* const format =
-            letter < 128 ? native_format(static_cast<char>(letter)) : nullptr;
-        if (format != nullptr) return *format;
-    }
-    return Format(text_of(value, "format"));
 }
 
 std::vector<std::int64_t> read_integers(PyObject* value, const char* name) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "devview/device.hpp"
@@ -23,8 +24,13 @@ Stream read_stream(PyObject* value, Device device);
 /// The native scalar of a letter, ready to be copied; null for other letters.
 const Format* native_format(char letter) noexcept;
 
-/// A format string.
+/// Whatever dv.Format takes: a format string, a Format, a dtype, ... (format_read.cpp). May run
+/// user code.
 Format read_format(PyObject* value);
+
+/// The UTF-8 text of a str, or a bytes object as it is. `name` is the argument's.
+/// @throws FormatError  a str that has no UTF-8 text, with the position of the character.
+std::string read_text(PyObject* value, const char* name);
 
 /// An int or a sequence of ints, each >= 0. `name` is the argument's.
 std::vector<std::int64_t> read_shape(PyObject* value, const char* name = "shape");

@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "devview/error.hpp"
 #include "owner.hpp"
+#include "typestr.hpp"
 
 namespace devview::python {
 
@@ -17,111 +18,18 @@ py::object item(const py::dict& interface, const char* key) {
     return value ? py::reinterpret_borrow<py::object>(value) : py::none();
 }
 
-/// "<f8" as a PEP 3118 format. @throws FormatError.
-std::string format_of_typestr(const std::string& typestr) {
-    const auto bad = [&](std::size_t position) {
-        return FormatError("typestr: '" + typestr + "' has no format", position);
-    };
-    if (typestr.size() < 3) throw bad(typestr.size());
-    const char order = typestr[0];
-    if (order != '<' && order != '>' && order != '|' && order != '=') throw bad(0);
-    std::int64_t size = 0;
-    for (std::size_t i = 2; i < typestr.size(); ++i) {
-        if (typestr[i] < '0' || typestr[i] > '9' || size > (std::int64_t{1} << 40)) throw bad(i);
-        size = size * 10 + (typestr[i] - '0');
-    }
-    const std::string prefix = order == '|' ? "" : std::string(1, order);
-    const auto number = [&](const char* codes, std::initializer_list<std::int64_t> sizes) {
-        std::size_t i = 0;
-        for (const std::int64_t s : sizes) {
-            if (s == size) return prefix + codes[i];
-            ++i;
-        }
-        throw bad(2);
-    };
-    switch (typestr[1]) {
-        case 'b':
-            return number("?", {1});
-        case 'i':
-            return number("bhiq", {1, 2, 4, 8});
-        case 'u':
-            return number("BHIQ", {1, 2, 4, 8});
-        case 'f':
-            return number("efdg", {2, 4, 8, 16});
-        case 'c': {
-            const std::string real = size == 8 ? "f" : size == 16 ? "d" : size == 32 ? "g" : "";
-            if (real.empty()) throw bad(2);
-            return prefix + "Z" + real;
-        }
-        case 'S':
-            return std::to_string(size) + "s";
-        case 'U':
-            return prefix + std::to_string(size) + "w";
-        case 'V':
-            return std::to_string(size) + "x";
-        case 'O':
-            return "O";
-        case 't':
-            break;  // bit fields: no array library makes them
-        default:
-            break;
-    }
-    throw bad(1);
-}
-
-std::string format_of_descr(const py::list& descr, int depth);
-
-std::string format_of_member(const py::handle& member, int depth) {
-    const auto parts = py::reinterpret_borrow<py::tuple>(member);
-    if (!PyTuple_Check(member.ptr()) || (parts.size() != 2 && parts.size() != 3)) {
-        throw FormatError("descr: a member is no tuple of 2 or 3", 0);
-    }
-    // A name may be (title, name); only the name is part of the format.
-    py::object name = parts[0];
-    if (PyTuple_Check(name.ptr()) && PyTuple_GET_SIZE(name.ptr()) == 2) {
-        name = py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(name.ptr(), 1));
-    }
-    if (!PyUnicode_Check(name.ptr())) throw FormatError("descr: a name is no string", 0);
-    const py::object what = parts[1];
-    std::string format;
-    if (PyUnicode_Check(what.ptr())) {
-        format = format_of_typestr(what.cast<std::string>());
-    } else if (PyList_Check(what.ptr())) {
-        format = format_of_descr(what.cast<py::list>(), depth + 1);
-    } else {
-        throw FormatError("descr: a member's type is neither a string nor a list", 0);
-    }
-    if (parts.size() == 3) {
-        std::string shape;
-        for (const std::int64_t extent : read_shape(py::object(parts[2]).ptr(), "descr")) {
-            shape += (shape.empty() ? "" : ",") + std::to_string(extent);
-        }
-        format = "(" + shape + ")" + format;
-    }
-    const auto text = name.cast<std::string>();
-    return text.empty() ? format : format + ":" + text + ":";
-}
-
-std::string format_of_descr(const py::list& descr, int depth) {
-    if (depth > 32) throw FormatError("descr: nested deeper than 32", 0);
-    std::string format = "T{^";  // padding is spelled out as members without a name
-    for (const py::handle member : descr)
-        format += format_of_member(member, depth);
-    return format + "}";
-}
-
 Format read_items(const py::dict& interface) {
     const py::object typestr = item(interface, "typestr");
     if (!PyUnicode_Check(typestr.ptr())) throw py::type_error("typestr is no string");
     const auto text = typestr.cast<std::string>();
     const py::object descr = item(interface, "descr");
-    const Format scalar(format_of_typestr(text));
+    const Format scalar = format_of_typestr(text);
     if (text[1] != 'V' || !PyList_Check(descr.ptr())) return scalar;
     // NumPy gives every void type the descr [('', '|V4')].
     const auto members = descr.cast<py::list>();
     if (members.size() == 1 && py::object(members[0]).equal(py::make_tuple("", text)))
         return scalar;
-    return Format::with_itemsize(format_of_descr(members, 0), scalar.itemsize());
+    return format_of_descr(members, scalar.itemsize());
 }
 
 View read(PyObject* object, const py::dict& interface) {

@@ -2,6 +2,7 @@
 #include "buffer_import.hpp"
 
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,56 @@ const std::int64_t* wide(const Py_ssize_t* values) noexcept {
     return reinterpret_cast<const std::int64_t*>(values);
 }
 
+/// The module that knows the items of an exporter better than its format string does, or null.
+/// NumPy's strings misplace members of some aligned records in records; those of ctypes leave out
+/// what a structure inherits, alignment (before 3.12), bit fields, and unions altogether ("B").
+const char* truthful_module(const Py_buffer& buffer, const char* text) noexcept {
+    const bool record = text[0] == 'T';
+    if (buffer.obj == nullptr || (!record && std::strcmp(text, "B") != 0)) return nullptr;
+    const PyTypeObject* const type = Py_TYPE(buffer.obj);
+    if (record && std::strcmp(type->tp_name, "numpy.ndarray") == 0) {
+        return "devview.formats.numpy_dtype";
+    }
+    // Structures of the other byte order have a metatype of their own, below these.
+    for (auto* meta = Py_TYPE(reinterpret_cast<const PyObject*>(type)); meta != nullptr;
+         meta = meta->tp_base) {
+        for (const char* known :
+             {"_ctypes.PyCStructType", "_ctypes.PyCArrayType", "_ctypes.UnionType"}) {
+            if (std::strcmp(meta->tp_name, known) == 0) return "devview.formats.ctypes_type";
+        }
+    }
+    return nullptr;
+}
+
+/// What `module` tells of the exporter's items; nothing if it leaves that to the text.
+/// @throws FormatError  they have no format.
+std::optional<Format> told_format(PyObject* exporter, const char* module) {
+    try {
+        const py::object format =
+            py::module_::import(module).attr("of_exporter")(py::handle(exporter));
+        if (format.is_none()) return std::nullopt;
+        return read_format(format.ptr());
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_ValueError)) throw;
+        throw FormatError(py::str(error.value()), 0);
+    }
+}
+
+/// The text as it stands if it means what the exporter's type says, else the type's own format.
+Format truthful_format(const Py_buffer& buffer, const char* text, const char* module) {
+    const std::optional<Format> told = told_format(buffer.obj, module);
+    if (!told || told->itemsize() != buffer.itemsize) {
+        return Format::with_itemsize(text, buffer.itemsize);
+    }
+    try {
+        Format read = Format::with_itemsize(text, buffer.itemsize);
+        if (read == *told) return read;
+    } catch (const FormatError&) {
+        return *told;
+    }
+    return *told;
+}
+
 Format buffer_format(const Py_buffer& buffer) {
     if (buffer.format == nullptr && buffer.itemsize > 1) {
         return Format(std::to_string(buffer.itemsize) + "s");  // not asked for: opaque bytes
@@ -26,6 +77,9 @@ Format buffer_format(const Py_buffer& buffer) {
     if (text[0] != '\0' && text[1] == '\0') {
         const Format* const format = native_format(text[0]);
         if (format != nullptr && format->itemsize() == buffer.itemsize) return *format;
+    }
+    if (const char* const module = truthful_module(buffer, text)) {
+        return truthful_format(buffer, text, module);
     }
     return Format::with_itemsize(text, buffer.itemsize);
 }

@@ -107,9 +107,10 @@ void bind_errors(py::module_& module) {
                               py::reinterpret_borrow<py::object>(second));
     };
     error_class = add_class(module, "Error", "Base of devview's own errors.", PyExc_Exception);
-    format_error = add_class(module, "FormatError",
-                             "A format that cannot be read; `position` counts characters from 0.",
-                             bases(error_class, PyExc_ValueError).ptr());
+    format_error = add_class(
+        module, "FormatError",
+        "A format that cannot be read or said; `position` counts bytes of its UTF-8 text.",
+        bases(error_class, PyExc_ValueError).ptr());
     layout_error =
         add_class(module, "LayoutError", "A shape, stride, axis or slice that makes no sense.",
                   bases(error_class, PyExc_ValueError).ptr());
@@ -138,6 +139,7 @@ void bind_errors(py::module_& module) {
                        py::reinterpret_borrow<py::object>(PyExc_TypeError))
             .ptr());
     // Class attributes: an error that Python code raises has them too.
+    PyObject_SetAttrString(format_error, "position", py::int_(0).ptr());
     for (PyObject* type : {device_error}) {
         PyObject_SetAttrString(type, "code", py::int_(0).ptr());
         PyObject_SetAttrString(type, "name", py::str("").ptr());

@@ -1,6 +1,7 @@
 // The extension module devview._devview: every room adds its part.
 #include "bindings.hpp"
 #include "exporter.hpp"
+#include "format_object.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "record_type.hpp"
@@ -18,6 +19,7 @@ PYBIND11_MODULE(_devview, module) {
     dv::make_view_type(module);
     dv::make_view_iterator_type();
     dv::bind_records(module);
+    dv::make_format_type(module);
     dv::bind_devices(module);
     dv::bind_streams(module);
     dv::bind_staging(module);

@@ -263,3 +263,38 @@ def test_handles_from_many_threads(core):
 
 def test_version(core):
     assert core.devview_c_api_version() == 1
+
+
+# --- The capsule of dv.Format ---
+
+capsule_pointer = c.PYFUNCTYPE(c.c_void_p, c.py_object, c.c_char_p)(
+    ("PyCapsule_GetPointer", c.pythonapi)
+)
+
+
+def capsule_node(capsule: object) -> Node:
+    """Return the descriptor that a capsule holds."""
+    return Node.from_address(capsule_pointer(capsule, b"devview_format"))
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if not dtype.subdtype], ids=str)
+def test_capsule_holds_the_descriptor(dtype):
+    spec = dv.Format(dtype)
+    capsule = spec.__devview_format__()
+    node = capsule_node(capsule)
+    assert dtype_of(node) == dtype
+    assert node.itemsize == spec.itemsize == dtype.itemsize
+
+
+def test_capsule_keeps_the_descriptor_and_gives_a_handle(core):
+    spec = dv.Format("T{i:kept:(2,3)d:by_the_capsule:}")
+    capsule = spec.__devview_format__()
+    with pytest.raises(ValueError, match="PyCapsule"):
+        capsule_pointer(capsule, b"another_name")
+    node, handle = capsule_node(capsule), Handle()
+    del spec
+    assert node.fields[1].name == b"by_the_capsule"
+    assert core.devview_format_of_node(c.byref(node), c.byref(handle)) == OK
+    del capsule
+    assert [node.fields[1].format.contents.shape[i] for i in range(2)] == [2, 3]
+    assert core.devview_format_release(handle) == OK

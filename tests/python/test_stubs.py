@@ -166,7 +166,7 @@ def test_constructors_are_those_of_the_stub(name):
     assert parameters_of_node(node) == runtime
 
 
-@pytest.mark.parametrize("name", ["Allocation", "View"])
+@pytest.mark.parametrize("name", ["Allocation", "Format", "View"])
 def test_native_constructors_are_those_of_the_stub(name):
     node = stub_nodes(CLASSES[name].body)["__new__"]
     assert parameters_of_node(node) == parameters_at_runtime(getattr(_devview, name))
