@@ -53,6 +53,8 @@ struct Lanes<float> {
     static V numbers(V a) noexcept { return _mm_cmpord_ps(a, a); }
     static V clamp(V a, V low, V high) noexcept { return _mm_min_ps(_mm_max_ps(a, low), high); }
     static bool every(V a) noexcept { return _mm_movemask_ps(a) == 15; }
+    static __m128i truncated(V a) noexcept { return _mm_cvttps_epi32(a); }
+    static void store(char* dst, __m128i integers) noexcept { rows::store(dst, integers); }
 };
 template <>
 struct Lanes<double> {
@@ -65,6 +67,10 @@ struct Lanes<double> {
     static V numbers(V a) noexcept { return _mm_cmpord_pd(a, a); }
     static V clamp(V a, V low, V high) noexcept { return _mm_min_pd(_mm_max_pd(a, low), high); }
     static bool every(V a) noexcept { return _mm_movemask_pd(a) == 3; }
+    static __m128i truncated(V a) noexcept { return _mm_cvttpd_epi32(a); }
+    static void store(char* dst, __m128i integers) noexcept {
+        rows::store(dst, _mm_cvtsi128_si64(integers));
+    }
 };
 #endif
 
@@ -113,11 +119,71 @@ void take_clamped(From* inside, const char* src, std::int64_t count) noexcept {
         inside[i] = R::clamped(rows::load<From>(src + i * kFrom));
 }
 
+/// dst = integers truncated from floats in range.
+template <typename To, typename From>
+void truncate_all(char* __restrict dst, const From* __restrict inside,
+                  std::int64_t count) noexcept {
+    using Step = std::conditional_t<(sizeof(To) < sizeof(int)), int, To>;
+    constexpr std::int64_t kTo = sizeof(To);
+    for (std::int64_t i = 0; i < count; ++i)
+        rows::store(dst + i * kTo, static_cast<To>(static_cast<Step>(inside[i])));
+}
+
+/// Integers that int32 holds are truncated first and looked at then: what has none is INT32_MIN.
+template <typename To, typename From>
+constexpr bool kByInt32 = Lanes<From>::kCount > 0 && std::numeric_limits<To>::digits < 32;
+
+#if defined(__SSE2__)
+/// Truncates to int32; true if all are integers of the type, and not INT32_MIN.
+template <typename To, typename From>
+bool take_int32(char* dst, const char* src, std::int64_t count) noexcept {
+    using L = Lanes<From>;
+    using R = Range<To, From>;
+    constexpr std::int64_t kFrom = sizeof(From);
+    constexpr int kLeast = std::max<int>(R::Limits::min(), -INT32_MAX);
+    const __m128i least = _mm_set1_epi32(kLeast);
+    const __m128i most = _mm_set1_epi32(R::Limits::max());
+    __m128i beyond = _mm_setzero_si128();
+    std::int64_t i = 0;
+    for (; i + L::kCount <= count; i += L::kCount) {
+        const __m128i integers = L::truncated(L::load(src + i * kFrom));
+        beyond = _mm_or_si128(beyond, _mm_cmplt_epi32(integers, least));
+        beyond = _mm_or_si128(beyond, _mm_cmpgt_epi32(integers, most));
+        L::store(dst + 4 * i, integers);
+    }
+    bool all = _mm_movemask_epi8(beyond) == 0;
+    for (; i < count; ++i) {
+        const From value = rows::load<From>(src + i * kFrom);
+        all = all && R::holds(value);
+        rows::store(dst + 4 * i, static_cast<std::int32_t>(R::holds(value) ? value : From{0}));
+    }
+    return all;
+}
+#endif
+
+/// Converts a block if all of its floats are in range; else it is written again.
+template <typename To, typename From>
+bool truncate_held(char* dst, const char* src, std::int64_t count, From* inside) noexcept {
+    if constexpr (kByInt32<To, From> && sizeof(To) == 4) {
+        return take_int32<To, From>(dst, src, count);
+    } else if constexpr (kByInt32<To, From>) {
+        auto* const integers = reinterpret_cast<char*>(inside);
+        if (!take_int32<To, From>(integers, src, count)) return false;
+        constexpr std::int64_t kTo = sizeof(To);
+        for (std::int64_t i = 0; i < count; ++i)
+            rows::store(dst + i * kTo, static_cast<To>(rows::load<std::int32_t>(integers + 4 * i)));
+        return true;
+    } else {
+        if (!take_held<To>(inside, src, count)) return false;
+        truncate_all<To>(dst, inside, count);
+        return true;
+    }
+}
+
 /// number_cast<To>() of `count` floats.
 template <typename To, typename From>
 void saturate_run(char* __restrict dst, const char* __restrict src, std::int64_t count) noexcept {
     using R = Range<To, From>;
-    using Step = std::conditional_t<(sizeof(To) < sizeof(int)), int, To>;
     constexpr std::int64_t kTo = sizeof(To);
     constexpr std::int64_t kFrom = sizeof(From);
     constexpr std::int64_t kBlock = 512;
@@ -126,13 +192,11 @@ void saturate_run(char* __restrict dst, const char* __restrict src, std::int64_t
         const std::int64_t part = std::min(kBlock, count - at);
         const char* const from = src + at * kFrom;
         char* const to = dst + at * kTo;
-        const bool held = take_held<To>(inside, from, part);
-        if (!held) take_clamped<To>(inside, from, part);
-        for (std::int64_t i = 0; i < part; ++i)
-            rows::store(to + i * kTo, static_cast<To>(static_cast<Step>(inside[i])));
-        if (held || R::kExact) continue;
+        if (truncate_held<To>(to, from, part, inside)) continue;
+        take_clamped<To>(inside, from, part);
+        truncate_all<To>(to, inside, part);
         // The largest float below the top is not the largest integer.
-        for (std::int64_t i = 0; i < part; ++i) {
+        for (std::int64_t i = 0; !R::kExact && i < part; ++i) {
             if (rows::load<From>(from + i * kFrom) >= R::kTop) {
                 rows::store(to + i * kTo, R::Limits::max());
             }

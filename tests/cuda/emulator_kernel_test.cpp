@@ -1,4 +1,5 @@
 // Kernel launches of the emulator: the right bytes, checked bounds, devices and arguments.
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -101,6 +102,47 @@ TEST_F(EmulatorKernel, FillsEveryUnit) {
     const Bytes seen = content(target_, 20);
     for (std::size_t i = 0; i < 20; ++i)
         ASSERT_EQ(seen[i], i % 5 < 3 ? i % 5 + 1 : 0) << i;
+}
+
+NumberType type_of(const char* spec) { return number_type(*Format(spec).node()); }
+
+TEST_F(EmulatorKernel, CastsItemsOfTheirOwnSizes) {
+    const CopyPlan plan = rows_plan(4, 1, 16, 3);
+    DV_OK(r->kernels.cast(plan, target_, type_of("Zd"), source_, type_of("B"), nullptr));
+    const Bytes seen = content(target_, 64);
+    for (std::size_t k = 0; k < 4; ++k) {
+        double parts[2];
+        std::memcpy(parts, seen.data() + 16 * k, sizeof parts);
+        EXPECT_EQ(parts[0], bytes_[3 * k]);
+        EXPECT_EQ(parts[1], 0);
+    }
+}
+
+TEST_F(EmulatorKernel, ACastReachesAsFarAsItsItems) {
+    testing::internal::CaptureStderr();
+    const CopyPlan plan = rows_plan(10, 1, 8, 100);
+    const NumberType byte = type_of("B"), wide = type_of("d"), complex = type_of("Zd");
+    DV_OK(r->kernels.cast(plan, target_ + 920, wide, source_ + 99, byte, nullptr));
+    DV_OK(r->DeviceSynchronize());
+    EXPECT_NE(
+        illegal(r->kernels.cast(plan, target_ + 921, wide, source_, byte, nullptr)).find("writes"),
+        std::string::npos);
+    EXPECT_NE(
+        illegal(r->kernels.cast(plan, target_, byte, source_ + 85, complex, nullptr)).find("reads"),
+        std::string::npos);
+    testing::internal::GetCapturedStderr();
+}
+
+TEST_F(EmulatorKernel, ACastOfWhatItDoesNotKnowIsRefused) {
+    const CopyPlan plan = rows_plan(2, 1, 16, 16);
+    for (const char* spec : {"g", "Zg", "4s", "P"}) {
+        EXPECT_EQ(r->kernels.cast(plan, target_, type_of("d"), source_, type_of(spec), nullptr),
+                  cudaErrorInvalidValue);
+        EXPECT_EQ(r->kernels.cast(plan, target_, type_of(spec), source_, type_of("d"), nullptr),
+                  cudaErrorInvalidValue);
+    }
+    EXPECT_EQ(r->kernels.cast(plan, nullptr, type_of("d"), source_, type_of("f"), nullptr),
+              cudaErrorInvalidValue);
 }
 
 TEST_F(EmulatorKernel, EveryByteOfThePlanMustBeInTheBlock) {
