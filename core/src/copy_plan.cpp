@@ -89,24 +89,40 @@ void fold_unit(CopyPlan& plan) noexcept {
     plan.ndim = last;
 }
 
+CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool reorder) {
+    CopyPlan plan;
+    plan.ndim = 0;
+    plan.unit = unit;
+    plan.count = 0;
+    plan.dst_shift = 0;
+    plan.src_shift = 0;
+    if (unit == 0 || dst.size() == 0) return plan;
+    take_axes(plan, dst, src, reorder);
+    if (reorder) sort_axes(plan);
+    merge_axes(plan);
+    plan.count = 1;
+    return plan;
+}
+
+void count_units(CopyPlan& plan) noexcept {
+    for (int axis = 0; axis < plan.ndim; ++axis)
+        plan.count *= plan.extents[axis];
+}
+
 }  // namespace
 
 CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, bool reorder) {
     check_layouts(dst, src, itemsize);
-    CopyPlan plan;
-    plan.ndim = 0;
-    plan.unit = itemsize;
-    plan.count = 0;
-    plan.dst_shift = 0;
-    plan.src_shift = 0;
-    if (itemsize == 0 || dst.size() == 0) return plan;
-    take_axes(plan, dst, src, reorder);
-    if (reorder) sort_axes(plan);
-    merge_axes(plan);
-    fold_unit(plan);
-    plan.count = 1;
-    for (int axis = 0; axis < plan.ndim; ++axis)
-        plan.count *= plan.extents[axis];
+    CopyPlan plan = plan_axes(dst, src, itemsize, reorder);
+    if (plan.count != 0) fold_unit(plan);
+    count_units(plan);
+    return plan;
+}
+
+CopyPlan plan_items(const Layout& dst, const Layout& src) {
+    check_layouts(dst, src, 1);
+    CopyPlan plan = plan_axes(dst, src, 1, true);
+    count_units(plan);
     return plan;
 }
 

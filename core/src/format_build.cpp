@@ -80,13 +80,13 @@ void FormatParser::add(const FormatItem& item, const FormatName& name) {
     const FormatNode* node = times == 0 ? item.element : with_axes(item, !repeated);
     if (node->kind == Kind::bits && times == 1) {
         frame.tails = 0;
-        push_field({name.text, frame.cursor, node, frame.bit}, item.begin);
+        push_draft({name.text.data(), frame.cursor, node, frame.bit}, item.begin);
         const std::int64_t used = std::int64_t{frame.bit} + node->bits;
         frame.bit = static_cast<std::int32_t>(used % 8);
         return advance(frame, used / 8, 1, item.begin);
     }
     flush_bits(frame);
-    if (is_aligned(item.layout_order)) {
+    if (node->alignment > 1 && is_aligned(item.layout_order)) {
         align(frame, node->alignment);
         frame.alignment = std::max(frame.alignment, node->alignment);
     }
@@ -95,8 +95,14 @@ void FormatParser::add(const FormatItem& item, const FormatName& name) {
     }
     frame.padding = 0;
     const std::int64_t before = frame.cursor;
-    add_members(frame, {name.text, 0, node, 0}, times, item.begin);
+    add_members(frame, {name.text.data(), 0, node, 0}, times, item.begin);
     frame.tails = item.tail == 0 ? 0 : (frame.cursor - before) / item.element->itemsize * item.tail;
+}
+
+// As add(), for 'x' without a name: no node is made of it.
+void FormatParser::pad(std::int64_t bytes, std::size_t position) {
+    flush_bits(frames_.back());
+    add_padding(frames_.back(), bytes, 1, position);
 }
 
 void FormatParser::add_padding(FormatFrame& frame, std::int64_t bytes, std::int64_t times,
@@ -112,13 +118,11 @@ void FormatParser::add_padding(FormatFrame& frame, std::int64_t bytes, std::int6
     if (rules_.explicit_tails) frame.cursor -= tails;
 }
 
-void FormatParser::add_members(FormatFrame& frame, const FormatDraft& member, std::int64_t times,
+void FormatParser::add_members(FormatFrame& frame, const FormatField& draft, std::int64_t times,
                                std::size_t position) {
     if (times > kMaxParts - part_total_) fail_parts(position);
-    FormatDraft draft = member;
     for (std::int64_t i = 0; i < times; ++i) {
-        draft.offset = frame.cursor;
-        push_field(draft, position);
+        push_draft({draft.name, frame.cursor, draft.format, 0}, position);
         advance(frame, draft.format->itemsize, 1, position);
     }
 }
@@ -131,9 +135,9 @@ void FormatParser::count_part(std::size_t position) {
     if (++part_total_ > kMaxParts) fail_parts(position);
 }
 
-void FormatParser::push_field(const FormatDraft& member, std::size_t position) {
+void FormatParser::push_draft(const FormatField& draft, std::size_t position) {
     count_part(position);
-    fields_.push_back(member);
+    drafts_.push_back(draft);
 }
 
 void FormatParser::advance(FormatFrame& frame, std::int64_t bytes, std::int64_t times,
@@ -221,7 +225,8 @@ const FormatNode* FormatParser::scalar(const FormatItem& item, char code) {
     if (order_ == '@' && item.size == kNoCount && code == base->code) return base;
     if (order_ == '@' && spelled == base->text) return base;
 
-    const FormatNode*& known = scalars_[kOrders.find(order_)][static_cast<unsigned char>(code)];
+    // The low six bits tell all letters and '?' apart.
+    const FormatNode*& known = scalars_[kOrders.find(order_)][static_cast<std::size_t>(code) & 63];
     const bool plain = spelled.size() == 1;  // not "Zf" beside "F", no count
     if (plain && known != nullptr) return known;
     FormatNode* node = new_node(*base, order_, item.element_begin, position_);
@@ -231,10 +236,8 @@ const FormatNode* FormatParser::scalar(const FormatItem& item, char code) {
     return node;
 }
 
-const FormatNode* FormatParser::with_axes(const FormatItem& item, bool repeated) {
-    const bool leading = repeated && item.repeat != kNoCount;
+const FormatNode* FormatParser::sub_array(const FormatItem& item, bool leading) {
     const std::size_t ndim = item.axis_count + (leading ? 1 : 0);
-    if (ndim == 0) return item.element;
     if (ndim > kMaxAxes) fail(item.begin, "more than " + std::to_string(kMaxAxes) + " axes");
     if (item.element->kind == Kind::bits && item.element->bits % 8 != 0) {
         fail(item.begin, "a sub-array of bits that do not fill bytes");
@@ -256,7 +259,8 @@ const FormatNode* FormatParser::with_axes(const FormatItem& item, bool repeated)
         range *= extent;
         itemsize *= shape[axis];
     }
-    const FormatNode like{Kind::array,
+    const FormatNode like{kFormatNodeVersion,
+                          Kind::array,
                           ByteOrder::native,
                           FloatKind::ieee,
                           0,
@@ -270,7 +274,7 @@ const FormatNode* FormatParser::with_axes(const FormatItem& item, bool repeated)
                           item.element,
                           nullptr,
                           nullptr};
-    if (repeated) return new_node(like, item.begin_order, item.begin, item.end);
+    if (leading) return new_node(like, item.begin_order, item.begin, item.end);
     return new_node(like, item.unrepeated_order, item.unrepeated, item.end);
 }
 
@@ -284,22 +288,19 @@ const FormatNode* FormatParser::pointer_to(const FormatNode* element, const Form
 
 FormatNode* FormatParser::record(const FormatFrame& frame, std::string_view prefix,
                                  std::string_view text) {
-    const std::size_t count = fields_.size() - frame.first_field;
-    const FormatDraft* drafts = fields_.data() + frame.first_field;
-    std::vector<std::string_view> names(count);
-    auto* fields = new_array<FormatField>(*root_, count);
+    const std::size_t count = drafts_.size() - frame.first_field;
+    FormatField* drafts = drafts_.data() + frame.first_field;
+    if (const FormatField* twice = find_duplicate(drafts, count)) {
+        fail(static_cast<std::size_t>(twice->name - spec_.data()),
+             "a second member named " + quote(draft_name(*twice)));
+    }
     for (std::size_t i = 0; i < count; ++i) {
-        names[i] = drafts[i].name;
-        const char* name = names[i].empty() ? "" : new_text(*root_, {}, names[i]);
-        fields[i] = FormatField{name, drafts[i].offset, drafts[i].format, drafts[i].bit_offset};
+        const std::string_view name = draft_name(drafts[i]);
+        drafts[i].name = name.empty() ? "" : new_text(*root_, {}, name);
     }
-    const std::string_view twice = find_duplicate(names);
-    if (!twice.empty()) {
-        fail(static_cast<std::size_t>(twice.data() - spec_.data()),
-             "a second member named " + quote(twice));
-    }
-    fields_.resize(frame.first_field);
-    const FormatNode like{Kind::record,
+    const FormatField* fields = take_fields(frame.first_field);
+    const FormatNode like{kFormatNodeVersion,
+                          Kind::record,
                           ByteOrder::native,
                           FloatKind::ieee,
                           0,
@@ -314,6 +315,21 @@ FormatNode* FormatParser::record(const FormatFrame& frame, std::string_view pref
                           fields,
                           nullptr};
     return new_node(like, prefix, text);
+}
+
+// The members of the record that is closed. Many of them stay where they are: half of the time of a
+// large format went into fresh pages for copies.
+const FormatField* FormatParser::take_fields(std::size_t first) {
+    constexpr std::size_t kMany = 1024;
+    if (first == 0 && drafts_.size() >= kMany && root_->fields.empty()) {
+        root_->fields = std::exchange(drafts_, {});
+        return root_->fields.data();
+    }
+    const std::size_t count = drafts_.size() - first;
+    auto* fields = new_array<FormatField>(*root_, count);
+    std::copy_n(drafts_.data() + first, count, fields);
+    drafts_.resize(first);
+    return fields;
 }
 
 // "T{H:bfloat16:}" and its like: a scalar of that name, not a record.

@@ -2,8 +2,10 @@
 // that another thread is about to erase is never handed out.
 #include "format_intern.hpp"
 
+#include <cstddef>
 #include <functional>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 
 namespace devview::detail {
@@ -30,9 +32,11 @@ struct Table {
     std::unordered_map<Key, FormatRoot*, KeyHash> roots;
 };
 
-// Never destroyed: formats may live in static objects of any library.
-Table& table() {
-    static auto* const kTable = new Table;
+// Never destroyed: formats may live in static objects of any library. Allocates nothing: a first
+// look-up is not where memory may run out.
+Table& table() noexcept {
+    alignas(Table) static std::byte place[sizeof(Table)];
+    static auto* const kTable = ::new (static_cast<void*>(place)) Table;
     return *kTable;
 }
 

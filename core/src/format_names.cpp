@@ -2,9 +2,13 @@
 #include "format_names.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <vector>
+
+#include "format_parser.hpp"
 
 namespace devview::detail {
 namespace {
@@ -44,15 +48,25 @@ std::uint64_t keyed_hash(std::string_view text, std::uint64_t base) noexcept {
     return multiply(hash, base);
 }
 
-std::string_view find_duplicate_among_few(const std::vector<std::string_view>& names) noexcept {
-    for (std::size_t i = 1; i < names.size(); ++i) {
+constexpr std::size_t kFew = 16;
+
+const FormatField* find_duplicate_among_few(const FormatField* drafts, std::size_t count) noexcept {
+    std::array<std::string_view, kFew> names;
+    for (std::size_t i = 0; i < count; ++i) {
+        names[i] = draft_name(drafts[i]);
         if (names[i].empty()) continue;
         for (std::size_t k = 0; k < i; ++k) {
-            if (names[k] == names[i]) return names[i];
+            if (names[k] == names[i]) return drafts + i;
         }
     }
-    return {};
+    return nullptr;
 }
+
+// A slot of the table: the member's number plus 1, and above it bits of its hash, so that names are
+// rarely fetched from memory to be compared.
+constexpr int kNumberBits = 17;
+constexpr std::uint32_t kNumberMask = (std::uint32_t{1} << kNumberBits) - 1;
+static_assert(kMaxParts < kNumberMask);
 
 // The length of the UTF-8 sequence at the start of `text`, 0 if there is none.
 std::size_t utf8_length(std::string_view text) noexcept {
@@ -85,24 +99,26 @@ std::size_t find_invalid_utf8(std::string_view text) noexcept {
     return std::string_view::npos;
 }
 
-std::string_view find_duplicate(const std::vector<std::string_view>& names) {
-    constexpr std::size_t kFew = 16;
-    if (names.size() <= kFew) return find_duplicate_among_few(names);
+const FormatField* find_duplicate(const FormatField* drafts, std::size_t count) {
+    if (count <= kFew) return find_duplicate_among_few(drafts, count);
     static const std::uint64_t kBase = random_base();
     std::size_t slots = 1;
-    while (slots < 2 * names.size())
+    while (slots < 2 * count)
         slots *= 2;
     std::vector<std::uint32_t> table(slots, 0);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i].empty()) continue;
-        std::size_t slot = keyed_hash(names[i], kBase) & (slots - 1);
-        while (table[slot] != 0) {
-            if (names[table[slot] - 1] == names[i]) return names[i];
-            slot = (slot + 1) & (slots - 1);
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::string_view name = draft_name(drafts[i]);
+        if (name.empty()) continue;
+        const std::uint64_t hash = keyed_hash(name, kBase);
+        const auto tag = static_cast<std::uint32_t>(hash >> 32) & ~kNumberMask;
+        std::size_t slot = hash & (slots - 1);
+        for (; table[slot] != 0; slot = (slot + 1) & (slots - 1)) {
+            if ((table[slot] & ~kNumberMask) != tag) continue;
+            if (draft_name(drafts[(table[slot] & kNumberMask) - 1]) == name) return drafts + i;
         }
-        table[slot] = static_cast<std::uint32_t>(i + 1);
+        table[slot] = tag | static_cast<std::uint32_t>(i + 1);
     }
-    return {};
+    return nullptr;
 }
 
 }  // namespace devview::detail

@@ -8,7 +8,8 @@ namespace {
 
 constexpr FormatNode make(Kind kind, char code, std::size_t size, std::size_t alignment, int bits,
                           const char* text, FloatKind float_kind = FloatKind::ieee) {
-    return FormatNode{kind,
+    return FormatNode{kFormatNodeVersion,
+                      kind,
                       ByteOrder::native,
                       float_kind,
                       code,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory_resource>
 #include <string_view>
+#include <vector>
 
 #include "devview/format.hpp"
 
@@ -35,6 +36,7 @@ struct FormatRoot {
     bool has_implied_padding = false;  ///< alignment moved some member or end
     bool has_padding = false;          ///< some 'x' without a name was read
     bool has_explicit_tails = false;   ///< some 'x' stands where NumPy repeats a record's padding
+    std::vector<FormatField> fields;   ///< of the record with many members, if there is one
     std::pmr::monotonic_buffer_resource arena;
 };
 

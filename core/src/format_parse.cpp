@@ -2,6 +2,7 @@
 // T{...} that holds them: NumPy reads them so, and ctypes writes one before every member.
 #include "format_parse.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
@@ -43,6 +44,9 @@ void FormatParser::check_text() const {
 
 FormatNode* FormatParser::parse() {
     check_text();
+    // Most members have names: "i:a:". What is reserved and not used is never touched.
+    drafts_.reserve(std::min(spec_.size() / 4 + 1, static_cast<std::size_t>(kMaxParts)));
+    frames_.reserve(4);
     frames_.emplace_back();
     while (position_ < spec_.size()) {
         const char c = spec_[position_];
@@ -60,8 +64,18 @@ FormatNode* FormatParser::parse() {
     return finish();
 }
 
+// Padding in a row, but for its last byte, which may have a name: no other item is one byte long
+// and may come a million times.
+void FormatParser::read_padding() {
+    const std::size_t last = std::min(spec_.find_first_not_of('x', position_), spec_.size()) - 1;
+    if (last == position_ || !may_pad()) return;
+    pad(static_cast<std::int64_t>(last - position_), position_);
+    position_ = last;
+}
+
 void FormatParser::read_item() {
     settle_sole_item();
+    if (spec_[position_] == 'x') read_padding();
     FormatItem item;
     item.begin = item.unrepeated = position_;
     item.begin_order = item.unrepeated_order = order_;
@@ -173,7 +187,16 @@ void FormatParser::read_code(FormatItem& item) {
     }
 }
 
+bool FormatParser::name_follows() const {
+    const std::size_t next = spec_.find_first_not_of(" \t\n\v\f\r", position_);
+    return next != std::string_view::npos && spec_[next] == ':';
+}
+
 void FormatParser::read_scalar(FormatItem& item, char code) {
+    if (code == 'x' && item.axis_count == 0 && item.repeat == kNoCount && may_pad() &&
+        !name_follows()) {
+        return pad(item.size == kNoCount ? 1 : item.size, item.begin);
+    }
     item.element = scalar(item, code);
     complete(item);
 }
@@ -240,7 +263,7 @@ void FormatParser::open(FormatFrame::Type type, const FormatItem& item) {
     FormatFrame frame;
     frame.type = type;
     frame.item = item;
-    frame.first_field = fields_.size();
+    frame.first_field = drafts_.size();
     frames_.push_back(frame);
 }
 
@@ -273,7 +296,11 @@ FormatNode* FormatParser::finish() {
         fail(position_,
              "missing '}' of the 'T{' at " + std::to_string(open_frame.item.element_begin));
     }
-    if (has_sole_) return new_node(*with_axes(sole_, true), {}, spec_);
+    if (has_sole_) {
+        const FormatNode* node = with_axes(sole_, true);
+        if (node->immortal || node->text != spec_) return new_node(*node, {}, spec_);
+        return const_cast<FormatNode*>(node);  // of root_, and nothing else refers to it
+    }
     flush_bits(frames_.back());
     return record(frames_.back(), {}, spec_);
 }

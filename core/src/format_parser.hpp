@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format_names.hpp"
 #include "format_nodes.hpp"
 #include "format_parse.hpp"
 
@@ -17,7 +18,6 @@ inline constexpr std::size_t kMaxFormatLength = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxDepth = 64;
 inline constexpr std::size_t kMaxAxes = 64;
 inline constexpr std::int64_t kMaxParts = std::int64_t{1} << 16;
-inline constexpr std::size_t kMaxName = 1024;
 inline constexpr std::size_t kMaxText = std::size_t{1} << 23;  ///< of all parts, each spelled out
 
 inline constexpr std::int64_t kNoCount = -1;
@@ -43,14 +43,6 @@ struct FormatItem {
 struct FormatName {
     std::string_view text;
     bool given = false;
-};
-
-/// A member before its record is closed.
-struct FormatDraft {
-    std::string_view name;
-    std::int64_t offset;
-    const FormatNode* format;
-    std::int32_t bit_offset;
 };
 
 /// An open bracket: the whole format, a 'T{', or a '&' that waits for what it points to.
@@ -80,6 +72,8 @@ private:
 
     // Grammar (format_parse.cpp).
     void check_text() const;
+    void read_padding();
+    bool name_follows() const;
     void read_item();
     bool read_part(FormatItem& item);
     void read_shape(FormatItem& item);
@@ -99,14 +93,18 @@ private:
     void place(const FormatItem& item, const FormatName& name);
     void settle_sole_item();
     void add(const FormatItem& item, const FormatName& name);
+    bool may_pad() const noexcept {
+        return frames_.back().started && frames_.back().type != FormatFrame::Type::pointer;
+    }
+    void pad(std::int64_t bytes, std::size_t position);
     void add_padding(FormatFrame& frame, std::int64_t bytes, std::int64_t times,
                      std::size_t position);
-    void add_members(FormatFrame& frame, const FormatDraft& member, std::int64_t times,
+    void add_members(FormatFrame& frame, const FormatField& draft, std::int64_t times,
                      std::size_t position);
     void advance(FormatFrame& frame, std::int64_t bytes, std::int64_t times, std::size_t position);
     [[noreturn]] static void fail_parts(std::size_t position);
     void count_part(std::size_t position);
-    void push_field(const FormatDraft& member, std::size_t position);
+    void push_draft(const FormatField& draft, std::size_t position);
     void align(FormatFrame& frame, std::int64_t alignment) const;
     static void flush_bits(FormatFrame& frame) noexcept;
 
@@ -116,9 +114,14 @@ private:
     const FormatNode* base_scalar(char code, std::size_t position) const;
     static void set_size(FormatNode* node, const FormatItem& item);
     const FormatNode* scalar(const FormatItem& item, char code);
-    const FormatNode* with_axes(const FormatItem& item, bool repeated);
+    const FormatNode* with_axes(const FormatItem& item, bool repeated) {
+        const bool leading = repeated && item.repeat != kNoCount;
+        return leading || item.axis_count != 0 ? sub_array(item, leading) : item.element;
+    }
+    const FormatNode* sub_array(const FormatItem& item, bool leading);
     const FormatNode* pointer_to(const FormatNode* element, const FormatItem& item);
     FormatNode* record(const FormatFrame& frame, std::string_view prefix, std::string_view text);
+    const FormatField* take_fields(std::size_t first);
     static void make_small_type(FormatNode* node);
 
     bool is_aligned(char order) const noexcept {
@@ -133,13 +136,13 @@ private:
     std::size_t position_ = 0;
     char order_ = '@';
     std::vector<FormatFrame> frames_;
-    std::vector<FormatDraft> fields_;  ///< of all open records, innermost last
+    std::vector<FormatField> drafts_;  ///< members of all open records, innermost last
     std::vector<std::int64_t> axes_;   ///< of all open items, innermost last
     FormatItem sole_;                  ///< the first item of the whole format, until a second comes
     bool has_sole_ = false;
     std::size_t text_total_ = 0;
-    std::int64_t part_total_ = 0;                                  ///< members and brackets so far
-    std::array<std::array<const FormatNode*, 128>, 6> scalars_{};  ///< by prefix and letter
+    std::int64_t part_total_ = 0;                                 ///< members and brackets so far
+    std::array<std::array<const FormatNode*, 64>, 6> scalars_{};  ///< by prefix and letter
 };
 
 }  // namespace devview::detail

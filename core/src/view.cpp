@@ -16,6 +16,10 @@ __extension__ using Wide = __int128;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
+bool is_byte(const Format& format) noexcept {
+    return format.code() == 'B' || format.code() == 'b' || format.code() == 'c';
+}
+
 /// PySlice_AdjustIndices for values that may be missing.
 std::int64_t adjust_slice(std::int64_t extent, const std::optional<std::int64_t>& given_start,
                           const std::optional<std::int64_t>& given_stop, std::int64_t step,
@@ -37,6 +41,21 @@ std::int64_t adjust_slice(std::int64_t extent, const std::optional<std::int64_t>
     const std::int64_t span = step < 0 ? start - stop : stop - start;
     if (span <= 0) return 0;
     return static_cast<std::int64_t>((static_cast<std::uint64_t>(span) - 1) / stride) + 1;
+}
+
+/// Which names there are instead; a few of many.
+std::string no_field(const FormatNode& record, std::string_view name) {
+    constexpr std::int32_t kFew = 16;
+    std::string text = "field: no field '" + std::string(name) + "', the format '" +
+                       std::string(record.text).substr(0, 200) + "' ";
+    if (record.kind != Kind::record) return text + "is no record";
+    std::string names;
+    for (std::int32_t i = 0; i < std::min(record.field_count, kFew); ++i) {
+        if (*record.fields[i].name == '\0') continue;
+        names += std::string(names.empty() ? "has '" : ", '") + record.fields[i].name + "'";
+    }
+    if (names.empty()) names = "has no names";
+    return text + names + (record.field_count > kFew ? ", ..." : "");
 }
 
 }  // namespace
@@ -163,12 +182,27 @@ void View::require_same_objects(const Format& format) const {
     }
 }
 
+// memoryview's rule (memory_cast), its refusal of empty views of several axes included.
+View View::flat_cast(const Format& format) const {
+    const std::int64_t extent = nbytes() / format.itemsize();
+    if (extent * format.itemsize() != nbytes()) {
+        throw LayoutError("cast: " + number(nbytes()) + " bytes are no multiple of itemsize " +
+                          number(format.itemsize()));
+    }
+    if (extent == 0 && ndim() != 1) {
+        throw LayoutError("cast: shape " + Layout::to_string(ndim(), shape()) +
+                          " is empty, name the new shape");
+    }
+    return cast(format, 1, &extent);
+}
+
 View View::cast(const Format& format) const {
     require_live("cast");
     require_same_objects(format);
     const std::int64_t from = itemsize();
     const std::int64_t to = format.itemsize();
     if (to == 0) throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
+    if ((is_byte(format_) || is_byte(format)) && contiguous()) return flat_cast(format);
     if (from == to) return View(allocation_, data_, format, layout_, readonly_, stream_);
     const int last = ndim() - 1;
     if (last < 0 || suboffsets() != nullptr || (shape()[last] > 1 && strides()[last] != from)) {
@@ -212,6 +246,11 @@ View View::field(std::string_view name) const {
     for (std::int32_t i = 0; record.kind == Kind::record && i < record.field_count; ++i) {
         const FormatField& field = record.fields[i];
         if (name != field.name) continue;
+        if (field.bit_offset != 0) {
+            throw FormatError("field: '" + std::string(name) +
+                                  "' begins inside a byte: it is read with its record only",
+                              0);
+        }
         if (suboffsets() != nullptr && field.offset != 0) {
             throw LayoutError("field: a view with suboffsets has no view of a later field");
         }
@@ -239,8 +278,7 @@ View View::field(std::string_view name) const {
                     Layout::strided(axes, shape_all, strides_all, suboffsets_all, item->itemsize),
                     readonly_, stream_);
     }
-    throw FormatError(
-        "field: no field '" + std::string(name) + "' in format '" + format_.str() + "'", 0);
+    throw FormatError(no_field(record, name), 0);
 }
 
 View View::as_readonly() const {

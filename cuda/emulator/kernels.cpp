@@ -25,20 +25,35 @@ struct Launch {
     std::int64_t first = 0;
     std::int64_t units = 0;
     FillItem item{};
+    NumberType to{};
+    NumberType from{};
 };
 using Body = void (*)(const Launch& launch, void* dst, const void* src);
 
 bool add(std::int64_t& sum, std::int64_t term) { return !__builtin_add_overflow(sum, term, &sum); }
 
 // Every byte that the plan touches on one side.
-bool bounds(const CopyPlan& plan, std::int64_t shift, const std::int64_t* strides, Range& range) {
+bool bounds(const CopyPlan& plan, std::int64_t shift, const std::int64_t* strides,
+            std::int64_t unit, Range& range) {
     range = {shift, shift};
     for (std::int32_t axis = 0; axis < plan.ndim; ++axis) {
         std::int64_t reach = 0;
         if (__builtin_mul_overflow(plan.extents[axis] - 1, strides[axis], &reach)) return false;
         if (!add(reach < 0 ? range.low : range.high, reach)) return false;
     }
-    return add(range.high, plan.unit);
+    return add(range.high, unit);
+}
+
+bool bounds(const CopyPlan& plan, std::int64_t shift, const std::int64_t* strides, Range& range) {
+    return bounds(plan, shift, strides, plan.unit, range);
+}
+
+std::int64_t item_size(const NumberType& type) {
+    return type.is_complex ? 2 * type.part_size : type.part_size;
+}
+
+bool device_number(const NumberType& type) {
+    return type.number != Number::none && type.number != Number::long_double;
 }
 
 bool dense(const Launch& launch, Range& range) {
@@ -189,8 +204,32 @@ cudaError_t fill(const CopyPlan& plan, void* dst, const FillItem& item, cudaStre
     });
 }
 
+cudaError_t cast(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
+                 const NumberType& from, cudaStream_t stream) {
+    return gated(Call::LaunchKernel, [&] {
+        if (!valid_plan(plan) || !device_number(to) || !device_number(from)) {
+            return cudaErrorInvalidValue;
+        }
+        auto launch = make_launch(plan, dst, src, 0, plan.count);
+        launch->to = to;
+        launch->from = from;
+        if (plan.count != 0 &&
+            (!dst || !src ||
+             !bounds(plan, plan.dst_shift, plan.dst_strides, item_size(to), launch->dst_range) ||
+             !bounds(plan, plan.src_shift, plan.src_strides, item_size(from), launch->src_range))) {
+            return cudaErrorInvalidValue;
+        }
+        return submit(
+            std::move(launch),
+            [](const Launch& l, void* to_at, const void* from_at) {
+                kernels::host_cast(l.plan, to_at, l.to, from_at, l.from);
+            },
+            stream);
+    });
+}
+
 }  // namespace
 
-KernelTable kernel_table() { return {pack, unpack, copy, fill}; }
+KernelTable kernel_table() { return {pack, unpack, copy, fill, cast}; }
 
 }  // namespace devview::cuda::emulator

@@ -7,13 +7,15 @@
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/system_error.h>
 
+#include "kernels/cast.hpp"
 #include "kernels/device_kernels.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace devview::cuda::kernels {
 namespace {
 
-// 44 kernels: 4 functors with 5 units and 2 indices each for up to 7 axes, 2 with 2 units for more.
+// 47 kernels: 4 functors with 5 units and 2 indices each for up to 7 axes, 2 with 2 units for more,
+// and the cast with 2 indices and for more axes.
 // A kernel is 12 KB of machine code (many axes: 130 KB), and most of the compile time.
 struct StreamEach {
     cudaStream_t stream;
@@ -72,7 +74,12 @@ cudaError_t fill(const CopyPlan& plan, void* dst, const FillItem& item, cudaStre
     return checked([&] { run_fill(plan, dst, item, StreamEach{stream}); });
 }
 
-constexpr KernelTable kTable = {pack, unpack, copy, fill};
+cudaError_t cast(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
+                 const NumberType& from, cudaStream_t stream) {
+    return checked([&] { run_cast(plan, dst, to, src, from, StreamEach{stream}); });
+}
+
+constexpr KernelTable kTable = {pack, unpack, copy, fill, cast};
 
 }  // namespace
 

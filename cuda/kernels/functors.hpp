@@ -7,12 +7,8 @@
 #include <cstring>
 
 #include "devview/copy_plan.hpp"
+#include "devview/host_device.hpp"
 
-#ifdef __CUDACC__
-#define DEVVIEW_HD __host__ __device__
-#else
-#define DEVVIEW_HD
-#endif
 // nvcc's host compiler would warn of the pragma.
 #ifdef __CUDA_ARCH__
 #define DEVVIEW_UNROLL _Pragma("unroll")

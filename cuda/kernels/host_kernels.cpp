@@ -12,6 +12,7 @@
 #define DEVVIEW_HAS_THRUST 0
 #endif
 
+#include "kernels/cast.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace devview::cuda::kernels {
@@ -47,6 +48,11 @@ void host_copy(const CopyPlan& plan, void* dst, const void* src) {
 
 void host_fill(const CopyPlan& plan, void* dst, const FillItem& item) {
     run_fill(plan, dst, item, HostEach{});
+}
+
+void host_cast(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
+               const NumberType& from) {
+    run_cast(plan, dst, to, src, from, HostEach{});
 }
 
 }  // namespace devview::cuda::kernels

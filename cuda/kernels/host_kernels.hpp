@@ -16,5 +16,7 @@ DEVVIEW_CUDA_API void host_unpack(const CopyPlan& plan, void* dst, const void* s
                                   std::int64_t first, std::int64_t units);
 DEVVIEW_CUDA_API void host_copy(const CopyPlan& plan, void* dst, const void* src);
 DEVVIEW_CUDA_API void host_fill(const CopyPlan& plan, void* dst, const FillItem& item);
+DEVVIEW_CUDA_API void host_cast(const CopyPlan& plan, void* dst, const NumberType& to,
+                                const void* src, const NumberType& from);
 
 }  // namespace devview::cuda::kernels

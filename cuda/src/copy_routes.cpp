@@ -10,8 +10,8 @@
 
 #include "devview/copy_plan.hpp"
 #include "devview/cuda/memory.hpp"
-#include "devview/host_memory.hpp"
 #include "src/chunked_copy.hpp"
+#include "src/copy_checks.hpp"
 #include "src/packing.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
@@ -20,29 +20,12 @@ namespace devview::cuda {
 
 namespace {
 
-/// By the bytes between the first and the last item; where pointers are followed, nobody knows.
-bool may_overlap(const View& a, const View& b) noexcept {
-    if (a.suboffsets() || b.suboffsets()) return true;
-    const ByteBounds bounds_a = a.layout().bounds(a.itemsize());
-    const ByteBounds bounds_b = b.layout().bounds(b.itemsize());
-    const auto low_a = reinterpret_cast<std::intptr_t>(a.data());
-    const auto low_b = reinterpret_cast<std::intptr_t>(b.data());
-    return low_a + bounds_a.low < low_b + bounds_b.high &&
-           low_b + bounds_b.low < low_a + bounds_a.high;
-}
-
 bool same_items(const View& a, const View& b) noexcept {
     return a.data() == b.data() && a.layout() == b.layout();
 }
 
 Layout dense_like(const View& view) {
     return Layout::contiguous(view.ndim(), view.shape(), view.itemsize());
-}
-
-View dense_on_host(const View& like) {
-    auto block = allocate_host(static_cast<std::size_t>(like.nbytes()));
-    void* const data = block->data();
-    return View(std::move(block), data, like.format(), dense_like(like), false);
 }
 
 /// Both layouts with their axes in the order in which the host's memory runs, long steps first.
@@ -131,7 +114,7 @@ void copy_on_host(const View& dst, const View& src) {
     if (!may_overlap(dst, src)) {
         return copy_host(dst.data(), dst.layout(), src.data(), src.layout(), dst.itemsize());
     }
-    const View temp = dense_on_host(src);
+    const View temp = dense_on(Device{}, src, src.format(), Order::C, {});
     copy_host(temp.data(), temp.layout(), src.data(), src.layout(), src.itemsize());
     copy_host(dst.data(), dst.layout(), temp.data(), temp.layout(), dst.itemsize());
 }
@@ -161,7 +144,7 @@ void copy_across(const View& dst, const View& src, const Stream& asked) {
     const View& device = to_host ? src : dst;
     const Stream stream = work_stream(device.device().id, asked, dst.stream(), src.stream());
     if (!host.suboffsets()) return Crossing(host, device, to_host, stream).run();
-    const View dense = dense_on_host(host);
+    const View dense = dense_on(Device{}, host, host.format(), Order::C, {});
     if (!to_host) copy_on_host(dense, host);
     Crossing(dense, device, to_host, stream).run();
     if (to_host) copy_on_host(host, dense);

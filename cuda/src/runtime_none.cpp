@@ -44,6 +44,7 @@ Runtime make_table() {
     refuse(table.kernels.unpack);
     refuse(table.kernels.copy);
     refuse(table.kernels.fill);
+    refuse(table.kernels.cast);
     return table;
 }
 

@@ -6,6 +6,7 @@ who must be told when it is done; it is a Python buffer on any device.
 
 from devview._devview import (
     Allocation,
+    CastError,
     Device,
     DeviceError,
     DeviceNameError,
@@ -15,6 +16,7 @@ from devview._devview import (
     ImportRefused,
     LayoutError,
     OutOfMemory,
+    RangeError,
     Staging,
     Stream,
     View,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Allocation",
     "BufferFlags",
+    "CastError",
     "Device",
     "DeviceError",
     "DeviceNameError",
@@ -59,6 +62,7 @@ __all__ = [
     "ImportRefused",
     "LayoutError",
     "OutOfMemory",
+    "RangeError",
     "Staging",
     "Stream",
     "View",

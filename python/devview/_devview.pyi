@@ -33,6 +33,8 @@ class FormatError(Error, ValueError):
     position: int
 
 class LayoutError(Error, ValueError): ...
+class CastError(LayoutError, TypeError): ...
+class RangeError(LayoutError, OverflowError): ...
 
 class DeviceError(Error, RuntimeError):
     code: int
@@ -45,7 +47,7 @@ class OutOfMemory(Error, MemoryError):  # noqa: N818
     used: int
     limit: int
 
-class ImportRefused(Error, BufferError, ValueError): ...  # noqa: N818
+class ImportRefused(Error, BufferError, ValueError, TypeError): ...  # noqa: N818
 
 @final
 class Device:
@@ -203,6 +205,15 @@ class View:
         *,
         device: _DeviceLike | None = None,
         order: _Order | None = "C",
+        stream: _StreamLike | None = None,
+    ) -> View: ...
+    def astype(
+        self,
+        /,
+        format: str,
+        *,
+        order: _Order = "C",
+        copy: bool = True,
         stream: _StreamLike | None = None,
     ) -> View: ...
     def copy_from(self, /, obj: _Exporter, *, stream: _StreamLike | None = None) -> Self: ...

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "devview/error.hpp"
+#include "errors.hpp"
 #include "stream_object.hpp"
 
 namespace devview::python {
@@ -47,8 +47,8 @@ std::int64_t read_integer(PyObject* value, const char* name) {
     int overflow = 0;
     const long long result = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
     if (overflow != 0) {
-        throw LayoutError(std::string(name) + ": " + std::string(py::str(index)) +
-                          " does not fit into 64 bits");
+        throw RangeError(std::string(name) + ": " + std::string(py::str(index)) +
+                         " does not fit into 64 bits");
     }
     if (result == -1 && PyErr_Occurred()) throw py::error_already_set();
     return result;

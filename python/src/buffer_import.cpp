@@ -1,6 +1,7 @@
 // The buffer protocol's door: dv.view comes through it, dv.from_buffer uses nothing else.
 #include "buffer_import.hpp"
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,27 @@ const std::int64_t* wide(const Py_ssize_t* values) noexcept {
 }
 
 Format buffer_format(const Py_buffer& buffer) {
+    if (buffer.format == nullptr && buffer.itemsize > 1) {
+        return Format(std::to_string(buffer.itemsize) + "s");  // not asked for: opaque bytes
+    }
     const char* const text = buffer.format != nullptr ? buffer.format : "B";
     if (text[0] != '\0' && text[1] == '\0') {
         const Format* const format = native_format(text[0]);
         if (format != nullptr && format->itemsize() == buffer.itemsize) return *format;
     }
     return Format::with_itemsize(text, buffer.itemsize);
+}
+
+/// What is said of the items by one who knows better: their bytes. ctypes calls packed structures
+/// and unions "B" whatever their size, and its bit-fields whole words.
+Format buffer_bytes(const Py_buffer& buffer) {
+    try {
+        return buffer_format(buffer);
+    } catch (const FormatError&) {
+        const bool objects = buffer.format != nullptr && std::strchr(buffer.format, 'O') != nullptr;
+        if (objects || buffer.itemsize <= 0) throw;
+        return Format(std::to_string(buffer.itemsize) + "x");
+    }
 }
 
 /// What Layout::strided checks, in one pass over few axes. False: leave it to the general path.
@@ -68,9 +84,9 @@ Layout buffer_layout(const Py_buffer& buffer) {
 
 }  // namespace
 
-View view_of_buffer(BufferRequest& request) {
+View view_of_buffer(BufferRequest& request, bool trust_format) {
     Py_buffer& buffer = *request;
-    Format format = buffer_format(buffer);
+    Format format = trust_format ? buffer_format(buffer) : buffer_bytes(buffer);
     Layout layout;
     ByteBounds bounds{0, buffer.len};
     if (!small_layout(buffer, layout, bounds)) {
@@ -93,45 +109,49 @@ View view_of_buffer(BufferRequest& request) {
 
 namespace {
 
+/// The items of `view` as `wanted`: in its shape where that fits, bytes of a 0-d item as a vector.
+View as_format(const View& view, const Format& wanted) {
+    if (view.ndim() > 0) return view.cast(wanted);
+    const std::int64_t count = view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize());
+    return view.cast(wanted, 1, &count);
+}
+
+/// Items of `format` in a layout of the caller's own; view_of checks that they lie in the buffer.
+View laid_out_anew(const View& view, const Format& format, const py::object& shape,
+                   const py::object& strides) {
+    if (view.format().has_objects() || format.has_objects()) {
+        throw FormatError("from_buffer: Python objects cannot be laid out anew", 0);
+    }
+    if (view.suboffsets() != nullptr) {
+        throw LayoutError("from_buffer: a buffer with suboffsets cannot be laid out anew");
+    }
+    if (shape.is_none()) throw LayoutError("from_buffer: strides given without a shape");
+    const auto extents = read_shape(shape.ptr());
+    const auto axes = static_cast<int>(extents.size());
+    std::vector<std::int64_t> steps;
+    if (!strides.is_none()) {
+        steps = read_integers(strides.ptr(), "strides");
+        if (steps.size() != extents.size()) {
+            throw LayoutError("from_buffer: " + std::to_string(steps.size()) + " strides for " +
+                              std::to_string(axes) + " axes");
+        }
+    }
+    return view_of(view.data(), format,
+                   Layout::strided(axes, extents.data(), strides.is_none() ? nullptr : steps.data(),
+                                   nullptr, format.itemsize()),
+                   view.device(), view.allocation(), view.readonly());
+}
+
 py::object from_buffer(const py::object& object, const py::object& format, const py::object& shape,
                        const py::object& strides) {
     BufferRequest request;
     if (!request.get(object.ptr())) throw py::error_already_set();
-    View view = view_of_buffer(request);
-    const bool anew = !shape.is_none() || !strides.is_none();
-    if (anew && view.format().has_objects()) {
-        throw FormatError("from_buffer: Python objects cannot be laid out anew", 0);
-    }
-    if (anew && view.suboffsets() != nullptr) {
-        throw LayoutError("from_buffer: a buffer with suboffsets cannot be laid out anew");
-    }
-    if (!format.is_none()) {
-        const Format wanted = read_format(format.ptr());
-        view = shape.is_none() && strides.is_none() && view.ndim() > 0
-                   ? view.cast(wanted)
-                   : view.cast(wanted, 1,
-                               std::vector<std::int64_t>{
-                                   view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize())}
-                                   .data());
-    }
-    if (!shape.is_none()) {
-        const auto extents = read_shape(shape.ptr());
-        const auto axes = static_cast<int>(extents.size());
-        std::vector<std::int64_t> steps;
-        if (!strides.is_none()) {
-            steps = read_integers(strides.ptr(), "strides");
-            if (steps.size() != extents.size()) {
-                throw LayoutError("from_buffer: " + std::to_string(steps.size()) + " strides for " +
-                                  std::to_string(axes) + " axes");
-            }
-        }
-        view = view_of(
-            view.data(), view.format(),
-            Layout::strided(axes, extents.data(), strides.is_none() ? nullptr : steps.data(),
-                            nullptr, view.itemsize()),
-            view.device(), view.allocation(), view.readonly());
-    } else if (!strides.is_none()) {
-        throw LayoutError("from_buffer: strides given without a shape");
+    View view = view_of_buffer(request, format.is_none());
+    const Format wanted = format.is_none() ? view.format() : read_format(format.ptr());
+    if (!shape.is_none() || !strides.is_none()) {
+        view = laid_out_anew(view, wanted, shape, strides);
+    } else if (!format.is_none()) {
+        view = as_format(view, wanted);
     }
     return py::reinterpret_steal<py::object>(new_view(std::move(view)));
 }
@@ -145,7 +165,8 @@ void bind_from_buffer(py::module_& module) {
                R"(A View of ``obj`` by the buffer protocol alone, optionally read in another way.
 
 ``format`` reads the bytes as other items, ``shape`` and ``strides`` [bytes] lay them out anew; all
-items must lie inside the buffer. Shares the memory. Raises BufferError from the exporter,
+items must lie inside the buffer. A format given here also stands in for one of the exporter's that
+cannot be read or contradicts its itemsize, as with ctypes unions. Shares the memory. Raises BufferError from the exporter,
 FormatError and LayoutError.)");
 }
 

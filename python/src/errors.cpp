@@ -1,4 +1,6 @@
 // The map from C++ exceptions to Python's, and the classes that devview adds.
+#include "errors.hpp"
+
 #include <new>
 #include <stdexcept>
 
@@ -14,6 +16,8 @@ namespace {
 PyObject* error_class = nullptr;
 PyObject* format_error = nullptr;
 PyObject* layout_error = nullptr;
+PyObject* cast_error = nullptr;
+PyObject* range_error = nullptr;
 PyObject* device_error = nullptr;
 PyObject* device_name_error = nullptr;
 PyObject* out_of_memory = nullptr;
@@ -76,6 +80,10 @@ void set_error_from_exception() noexcept {
         PyErr_SetString(device_name_error, error.what());
     } catch (const FormatError& error) {
         raise_with(format_error, error.what(), {{"position", PyLong_FromSize_t(error.position())}});
+    } catch (const CastError& error) {
+        PyErr_SetString(cast_error, error.what());
+    } catch (const RangeError& error) {
+        PyErr_SetString(range_error, error.what());
     } catch (const LayoutError& error) {
         PyErr_SetString(layout_error, error.what());
     } catch (const BufferError& error) {
@@ -105,6 +113,12 @@ void bind_errors(py::module_& module) {
     layout_error =
         add_class(module, "LayoutError", "A shape, stride, axis or slice that makes no sense.",
                   bases(error_class, PyExc_ValueError).ptr());
+    cast_error = add_class(module, "CastError",
+                           "A cast that does not fit; a TypeError too, as memoryview raises.",
+                           bases(layout_error, PyExc_TypeError).ptr());
+    range_error =
+        add_class(module, "RangeError", "An extent, stride or index that 64 bits do not hold.",
+                  bases(layout_error, PyExc_OverflowError).ptr());
     device_error = add_class(module, "DeviceError",
                              "A call of the CUDA runtime failed: its `code` and `name`.",
                              bases(error_class, PyExc_RuntimeError).ptr());
@@ -114,12 +128,15 @@ void bind_errors(py::module_& module) {
         add_class(module, "OutOfMemory",
                   "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
                   bases(error_class, PyExc_MemoryError).ptr());
-    add_class(module, "ImportRefused",
-              "No protocol of the object could be used; the message names each and why.",
-              py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
-                             py::reinterpret_borrow<py::object>(PyExc_BufferError),
-                             py::reinterpret_borrow<py::object>(PyExc_ValueError))
-                  .ptr());
+    add_class(
+        module, "ImportRefused",
+        "No protocol of the object could be used; the message names each and why. A "
+        "BufferError, and as memoryview raises for other objects than exporters, a TypeError.",
+        py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
+                       py::reinterpret_borrow<py::object>(PyExc_BufferError),
+                       py::reinterpret_borrow<py::object>(PyExc_ValueError),
+                       py::reinterpret_borrow<py::object>(PyExc_TypeError))
+            .ptr());
     // Class attributes: an error that Python code raises has them too.
     for (PyObject* type : {device_error}) {
         PyObject_SetAttrString(type, "code", py::int_(0).ptr());

@@ -99,16 +99,45 @@ HostItems::HostItems(const View& view, const char* operation, Order order) : vie
     layout_ = &staging_->layout();
 }
 
-void write_item(const View& where, PyObject* value) {
+namespace {
+
+/// Bytes of one item, aside; most items need no block of their own.
+class ItemCopy {
+public:
+    ItemCopy(const char* data, std::size_t size)
+        : block_(size > sizeof small_ ? new char[size] : nullptr) {
+        std::memcpy(this->data(), data, size);
+    }
+    char* data() noexcept { return block_ ? block_.get() : small_; }
+
+private:
+    char small_[64];
+    std::unique_ptr<char[]> block_;
+};
+
+}  // namespace
+
+void write_item(PyObject* object, const View& where, PyObject* value) {
     const FormatNode& format = *where.format().node();
     if (plain_host(where)) {
-        pack_item(format, static_cast<char*>(where.data()), value);
+        char* const to = static_cast<char*>(where.data());
+        if (where.format().has_objects()) return pack_item(format, to, value);  // counted in place
+        ItemCopy item(to, static_cast<std::size_t>(where.itemsize()));
+        pack_item(format, item.data(), value);
+        live_view(object);
+        std::memcpy(to, item.data(), static_cast<std::size_t>(where.itemsize()));
         return;
     }
     const auto block = allocate_host(static_cast<std::size_t>(where.itemsize()));
-    std::memset(block->data(), 0, block->nbytes());
+    const View item(block, block->data(), where.format(), Layout(), false);
+    if (format.kind == Kind::record || format.kind == Kind::array || format.kind == Kind::bits) {
+        copy_items(item, where);  // what a value does not cover stays: padding, bits beside it
+    } else {
+        std::memset(block->data(), 0, block->nbytes());
+    }
     pack_item(format, static_cast<char*>(block->data()), value);
-    copy_items(where, View(block, block->data(), where.format(), Layout(), true));
+    live_view(object);
+    copy_items(where, item);
 }
 
 void copy_items(const View& dst, const View& src, const Stream& stream) {

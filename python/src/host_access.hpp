@@ -43,8 +43,10 @@ inline const char* follow(const Layout& layout, int axis, const char* data) noex
     return pointer + suboffsets[axis];
 }
 
-/// Writes one item's bytes to `where`, a 0-d view on any device.
-void write_item(const View& where, PyObject* value);
+/// Writes `value` to `where`, a 0-d view of one item of the View object `object`. Packed aside, so
+/// that a value whose __index__ or __float__ releases the object is not written (cpython#92888).
+/// @throws ReleasedError, py::error_already_set.
+void write_item(PyObject* object, const View& where, PyObject* value);
 
 /// copy() without the GIL.
 void copy_items(const View& dst, const View& src, const Stream& stream = {});

@@ -1,12 +1,14 @@
 // dv.view: one protocol is picked, then options narrow or move what came in.
 #include "import.hpp"
 
+#include <climits>
 #include <string>
 #include <vector>
 
 #include "arguments.hpp"
 #include "array_interface.hpp"
 #include "buffer_import.hpp"
+#include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
@@ -133,6 +135,10 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
 PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObject* names) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+        if (count == 0 && names != nullptr && PyTuple_GET_SIZE(names) == 1 &&
+            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "object") == 0) {
+            return import_with(args[0], {});  // memoryview(object=obj)
+        }
         if (count != 1) {
             PyErr_Format(PyExc_TypeError, "view() takes exactly 1 positional argument (%zd given)",
                          count);
@@ -158,6 +164,24 @@ PyObject* view_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                            static_cast<size_t>(PyTuple_GET_SIZE(args)), names.ptr());
 }
 
+PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        const Arguments arguments(args, count, names, "_from_flags", {"object", "flags"});
+        PyObject* const object = arguments.require(0);
+        const long flags = PyLong_AsLong(arguments.require(1));
+        if (flags == -1 && PyErr_Occurred()) return nullptr;
+        if (flags < INT_MIN || flags > INT_MAX) {
+            PyErr_Format(PyExc_OverflowError, "_from_flags: flags %ld, an int of 32 bits", flags);
+            return nullptr;
+        }
+        // As memoryview, which shares another memoryview's buffer whatever the flags say.
+        if (is_view(object)) return new_sub_view(object, View(live_view(object)));
+        BufferRequest request;
+        if (!request.get(object, static_cast<int>(flags))) return nullptr;
+        return new_view(view_of_buffer(request));
+    });
+}
+
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
     return import_any(object);
@@ -169,6 +193,11 @@ void require_copyable(const View& dst, const View& src, const char* function) {
         throw FormatError(
             where + "format '" + src.format().text() + "' into '" + dst.format().text() + "'", 0);
     }
+    require_movable(function, dst, src);
+}
+
+void require_movable(const char* function, const View& dst, const View& src) {
+    const std::string where = std::string(function) + ": ";
     if (dst.format().has_objects()) {
         throw FormatError(where + "format '" + dst.format().text() + "' holds Python objects", 0);
     }

@@ -13,6 +13,9 @@ View import_view(PyObject* object);
 /// @throws FormatError, LayoutError (both ValueErrors), BufferError for a read-only target.
 void require_copyable(const View& dst, const View& src, const char* function);
 
+/// Shapes are equal and the items no Python objects. @throws FormatError, LayoutError.
+void require_movable(const char* function, const View& dst, const View& src);
+
 /// Adds view, from_buffer, from_pointer.
 void bind_imports(py::module_& module);
 

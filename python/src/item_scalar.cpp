@@ -1,298 +1,269 @@
-// Scalars: integers of any size and order, floats, complex numbers, strings, pointers, objects.
+// Scalars: numbers of any size and order, bit fields, pointers, objects; strings by item_text.cpp.
 #include "item_scalar.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <cfloat>
+#include <cmath>
 
-#include "devview/error.hpp"
+#include "item_numbers.hpp"
+#include "item_text.hpp"
 
 namespace devview::python {
 
 namespace {
 
-constexpr int kHostIsLittle = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : 0;
-constexpr std::size_t kMaxScalar = 32;  // a complex long double
+// --- Integers ---
 
-bool swapped(const FormatNode& format) noexcept {
-    return format.byteorder != ByteOrder::native &&
-           (format.byteorder == ByteOrder::little) != (kHostIsLittle == 1);
+py::object as_index(const FormatNode& format, PyObject* value, const ItemPath* path) {
+    if (PyLong_CheckExact(value)) return py::reinterpret_borrow<py::object>(value);
+    auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value));
+    if (index) return index;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+    PyErr_Clear();
+    wrong_item_type(format, value, path);
 }
 
-/// Copies `parts` numbers of a scalar, each turned round if its order is not the host's.
-void copy_ordered(const FormatNode& format, void* to, const void* from, std::size_t parts) {
-    const auto size = static_cast<std::size_t>(format.itemsize);
-    std::memcpy(to, from, size);
-    if (!swapped(format)) return;
-    auto* const bytes = static_cast<unsigned char*>(to);
-    for (std::size_t i = 0; i < parts; ++i) {
-        std::reverse(bytes + i * size / parts, bytes + (i + 1) * size / parts);
+/// The two's complement of an integer of at most 64 bits.
+std::uint64_t read_integer_value(const FormatNode& format, PyObject* value, const ItemPath* path) {
+    const py::object index = as_index(format, value, path);
+    const int spare = 64 - static_cast<int>(format.bits);
+    if (spare == 64) {  // "0t" has the value 0 alone
+        if (PyObject_IsTrue(index.ptr()) != 0) wrong_item_value(format, value, path);
+        return 0;
     }
-}
-
-template <class T>
-T load(const unsigned char* bytes) noexcept {
-    T value;
-    std::memcpy(&value, bytes, sizeof value);
-    return value;
-}
-
-template <class T>
-void store(unsigned char* bytes, T value) noexcept {
-    std::memcpy(bytes, &value, sizeof value);
-}
-
-template <class To, class From>
-To bit_cast(From from) noexcept {
-    static_assert(sizeof(To) == sizeof(From));
-    To to;
-    std::memcpy(&to, &from, sizeof to);
-    return to;
-}
-
-PyObject* unpack_signed(const unsigned char* bytes, std::int64_t size) {
-    switch (size) {
-        case 1:
-            return PyLong_FromLong(load<signed char>(bytes));
-        case 2:
-            return PyLong_FromLong(load<std::int16_t>(bytes));
-        case 4:
-            return PyLong_FromLong(load<std::int32_t>(bytes));
-        default:
-            return PyLong_FromLongLong(load<std::int64_t>(bytes));
-    }
-}
-
-PyObject* unpack_unsigned(const unsigned char* bytes, std::int64_t size) {
-    switch (size) {
-        case 1:
-            return PyLong_FromLong(bytes[0]);
-        case 2:
-            return PyLong_FromLong(load<std::uint16_t>(bytes));
-        case 4:
-            return PyLong_FromUnsignedLong(load<std::uint32_t>(bytes));
-        default:
-            return PyLong_FromUnsignedLongLong(load<std::uint64_t>(bytes));
-    }
-}
-
-void pack_integer(const FormatNode& format, unsigned char* bytes, PyObject* value) {
-    const py::object index = PyLong_CheckExact(value)
-                                 ? py::reinterpret_borrow<py::object>(value)
-                                 : py::reinterpret_steal<py::object>(PyNumber_Index(value));
-    if (!index) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
-        PyErr_Clear();
-        wrong_item_type(format, value);
-    }
-    const auto size = static_cast<int>(format.itemsize);
     if (format.kind == Kind::integer) {
         int overflow = 0;
         const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-        const int shift = 64 - 8 * size;
-        const auto widened =
-            static_cast<long long>(static_cast<unsigned long long>(number) << shift);
-        if (overflow != 0 || (widened >> shift) != number) wrong_item_value(format, value);
-        std::memcpy(bytes, &number, static_cast<std::size_t>(size));
-        return;
+        const auto bits = static_cast<std::uint64_t>(number);
+        const auto widened = static_cast<long long>(bits << spare) >> spare;
+        if (overflow != 0 || widened != number) wrong_item_value(format, value, path);
+        return bits;
     }
     const unsigned long long number = PyLong_AsUnsignedLongLong(index.ptr());
     if (PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw py::error_already_set();
         PyErr_Clear();
-        wrong_item_value(format, value);
+        wrong_item_value(format, value, path);
     }
-    if (size < 8 && (number >> (8 * size)) != 0) wrong_item_value(format, value);
-    std::memcpy(bytes, &number, static_cast<std::size_t>(size));
-}
-
-double unpack_real(const FormatNode& format, const unsigned char* bytes, std::int64_t size) {
-    if (format.float_kind == FloatKind::bfloat16) {
-        const std::uint32_t widened = std::uint32_t{load<std::uint16_t>(bytes)} << 16;
-        return static_cast<double>(bit_cast<float>(widened));
-    }
-    if (format.float_kind != FloatKind::ieee) {
-        throw FormatError(std::string("item: format '") + format.text + "' has no item access", 0);
-    }
-    switch (size) {
-        case 2:
-            return unpack_half(bytes);
-        case 4:
-            return static_cast<double>(load<float>(bytes));
-        case 8:
-            return load<double>(bytes);
-        default:
-            return static_cast<double>(load<long double>(bytes));
-    }
-}
-
-void pack_real(const FormatNode& format, unsigned char* bytes, std::int64_t size, double number,
-               PyObject* value) {
-    if (format.float_kind == FloatKind::bfloat16) {
-        auto bits = bit_cast<std::uint32_t>(static_cast<float>(number));
-        const bool nan = number != number;
-        bits = nan ? (bits >> 16) | 0x40u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-        store(bytes, static_cast<std::uint16_t>(bits));
-        return;
-    }
-    if (format.float_kind != FloatKind::ieee) {
-        throw FormatError(std::string("item: format '") + format.text + "' has no item access", 0);
-    }
-    switch (size) {
-        case 2:
-            if (!pack_half(number, bytes)) wrong_item_value(format, value);
-            return;
-        case 4:
-            store(bytes, static_cast<float>(number));
-            return;
-        case 8:
-            store(bytes, number);
-            return;
-        default:
-            store(bytes, static_cast<long double>(number));
-            return;
-    }
-}
-
-double as_double(const FormatNode& format, PyObject* value) {
-    const double number = PyFloat_AsDouble(value);
-    if (number == -1.0 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
-        PyErr_Clear();
-        wrong_item_type(format, value);
-    }
+    if ((number << spare) >> spare != number) wrong_item_value(format, value, path);
     return number;
 }
 
-PyObject* unpack_unicode(const FormatNode& format, const unsigned char* bytes) {
-    const int order = format.byteorder == ByteOrder::native   ? (kHostIsLittle ? -1 : 1)
-                      : format.byteorder == ByteOrder::little ? -1
-                                                              : 1;
-    int used = order;
-    const auto* const text = reinterpret_cast<const char*>(bytes);
-    const auto size = static_cast<Py_ssize_t>(format.itemsize);
-    // 'u' is UCS-2 (surrogates pass as they are), 'w' is UCS-4.
-    return format.code == 'w' ? PyUnicode_DecodeUTF32(text, size, "surrogatepass", &used)
-                              : PyUnicode_DecodeUTF16(text, size, "surrogatepass", &used);
+template <bool swapped>
+void store_integer(char* data, std::int64_t size, std::uint64_t bits) noexcept {
+    switch (size) {
+        case 1:
+            return store_number<std::uint8_t>(data, static_cast<std::uint8_t>(bits));
+        case 2:
+            return store_number<std::uint16_t, swapped>(data, static_cast<std::uint16_t>(bits));
+        case 4:
+            return store_number<std::uint32_t, swapped>(data, static_cast<std::uint32_t>(bits));
+        default:
+            return store_number<std::uint64_t, swapped>(data, bits);
+    }
 }
 
-void pack_unicode(const FormatNode& format, unsigned char* bytes, PyObject* value) {
-    if (!PyUnicode_Check(value)) wrong_item_type(format, value);
-    const bool little = format.byteorder == ByteOrder::little ||
-                        (format.byteorder == ByteOrder::native && kHostIsLittle == 1);
-    const char* const codec = format.code == 'w' ? (little ? "utf-32-le" : "utf-32-be")
-                                                 : (little ? "utf-16-le" : "utf-16-be");
-    const auto encoded =
-        py::reinterpret_steal<py::object>(PyUnicode_AsEncodedString(value, codec, "surrogatepass"));
-    if (!encoded) throw py::error_already_set();
-    const auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(encoded.ptr()));
-    if (size > static_cast<std::size_t>(format.itemsize)) wrong_item_value(format, value);
-    std::memset(bytes, 0, static_cast<std::size_t>(format.itemsize));
-    std::memcpy(bytes, PyBytes_AS_STRING(encoded.ptr()), size);
+void store_integer(const FormatNode& format, char* data, std::uint64_t bits) noexcept {
+    if (format.byteorder == ByteOrder::native) {
+        store_integer<false>(data, format.itemsize, bits);
+    } else {
+        store_integer<true>(data, format.itemsize, bits);
+    }
 }
 
-/// bytes or bytearray; 's' and 'p' cut what is too long and fill with zeros, as struct does.
-void pack_bytes(const FormatNode& format, unsigned char* bytes, PyObject* value) {
-    const bool array = PyByteArray_Check(value);
-    if (!PyBytes_Check(value) && !array) wrong_item_type(format, value);
-    const char* const text = array ? PyByteArray_AS_STRING(value) : PyBytes_AS_STRING(value);
-    auto size = static_cast<std::size_t>(Py_SIZE(value));
-    const auto room = static_cast<std::size_t>(format.itemsize);
-    if (format.kind == Kind::character && size != 1) wrong_item_value(format, value);
-    if (format.kind == Kind::opaque && size != room) wrong_item_value(format, value);
-    std::memset(bytes, 0, room);
-    if (format.kind != Kind::pascal) {
-        std::memcpy(bytes, text, std::min(size, room));
+// --- Bit fields ---
+
+PyObject* unpack_bits(const FormatNode& format, const char* data, std::int32_t bit_offset) {
+    if (format.bits <= 64) {
+        return PyLong_FromUnsignedLongLong(read_bits(data, format.bits, bit_offset));
+    }
+    const Py_ssize_t octets = (Py_ssize_t{format.bits} + 7) / 8;
+    const auto bytes =
+        py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, octets));
+    if (!bytes) return nullptr;
+    char* const to = PyBytes_AS_STRING(bytes.ptr());
+    for (Py_ssize_t i = 0; i < octets; ++i) {
+        to[i] = static_cast<char>(read_octet(data, format.bits, bit_offset, i));
+    }
+    return PyObject_CallMethod(reinterpret_cast<PyObject*>(&PyLong_Type), "from_bytes", "Os",
+                               bytes.ptr(), "little");
+}
+
+void pack_bits(const FormatNode& format, char* data, PyObject* value, const ItemPath* path,
+               std::int32_t bit_offset) {
+    const std::int64_t octets = (std::int64_t{format.bits} + 7) / 8;
+    if (format.bits <= 64) {
+        const std::uint64_t bits = read_integer_value(format, value, path);
+        for (std::int64_t i = 0; i < octets; ++i) {
+            write_octet(data, format.bits, bit_offset, i,
+                        static_cast<unsigned>((bits >> (8 * i)) & 0xff));
+        }
         return;
     }
-    if (room == 0) return;
-    size = std::min({size, room - 1, std::size_t{255}});
-    bytes[0] = static_cast<unsigned char>(size);
-    std::memcpy(bytes + 1, text, size);
+    const py::object index = as_index(format, value, path);
+    const auto bytes = py::reinterpret_steal<py::object>(PyObject_CallMethod(
+        index.ptr(), "to_bytes", "ns", static_cast<Py_ssize_t>(octets), "little"));
+    if (!bytes) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw py::error_already_set();
+        PyErr_Clear();
+        wrong_item_value(format, value, path);
+    }
+    const auto* const from = reinterpret_cast<const unsigned char*>(PyBytes_AS_STRING(bytes.ptr()));
+    const int last = format.bits % 8;
+    if (last != 0 && (from[octets - 1] >> last) != 0) wrong_item_value(format, value, path);
+    for (std::int64_t i = 0; i < octets; ++i) {
+        write_octet(data, format.bits, bit_offset, i, from[i]);
+    }
+}
+
+// --- Floats ---
+
+constexpr std::size_t kLongDoubleBytes = LDBL_MANT_DIG == 64 ? 10 : sizeof(long double);
+
+template <bool swapped>
+void store_float(std::int64_t size, char* data, double number) noexcept {
+    if (size == 4) {
+        store_number<float, swapped>(data, static_cast<float>(number));
+    } else if (size == 8) {
+        store_number<double, swapped>(data, number);
+    } else {
+        const auto wide = static_cast<long double>(number);
+        std::memset(data, 0, sizeof wide);
+        std::memcpy(data, &wide, kLongDoubleBytes);
+        if (swapped) std::reverse(data, data + sizeof wide);
+    }
+}
+
+void store_float(const FormatNode& format, std::int64_t size, char* data, double number) noexcept {
+    if (format.byteorder == ByteOrder::native) {
+        store_float<false>(size, data, number);
+    } else {
+        store_float<true>(size, data, number);
+    }
+}
+
+/// To nearest even. Beyond the range: what the type has for it, but an error for half (struct).
+void pack_small_float(const FormatNode& format, char* data, double number, PyObject* value,
+                      const ItemPath* path) {
+    const SmallFloat kind = small_float(format.float_kind);
+    const std::uint32_t code = encode_float(kind, number);
+    const bool half = format.float_kind == FloatKind::ieee;
+    if (half && std::isfinite(number) && (code & (kind.sign_bit - 1)) == kind.infinity) {
+        wrong_item_value(format, value, path);
+    }
+    store_integer(format, data, code);
+}
+
+/// Tells the pending error of reading a number, with a better text where it is one of ours: of a
+/// wrong type, or of an int beyond double (memoryview's ValueError).
+[[noreturn]] void wrong_number(const FormatNode& format, PyObject* value, const ItemPath* path) {
+    const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
+    if (!too_large && !PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+    PyErr_Clear();
+    if (too_large) wrong_item_value(format, value, path);
+    wrong_item_type(format, value, path);
+}
+
+void pack_float(const FormatNode& format, char* data, PyObject* value, const ItemPath* path) {
+    const double number = PyFloat_AsDouble(value);
+    if (number == -1.0 && PyErr_Occurred()) wrong_number(format, value, path);
+    if (format.itemsize <= 2) {
+        pack_small_float(format, data, number, value, path);
+    } else {
+        store_float(format, format.itemsize, data, number);
+    }
+}
+
+void pack_complex(const FormatNode& format, char* data, PyObject* value, const ItemPath* path) {
+    const Py_complex number = PyComplex_AsCComplex(value);
+    if (number.real == -1.0 && PyErr_Occurred()) wrong_number(format, value, path);
+    const std::int64_t half = format.itemsize / 2;
+    store_float(format, half, data, number.real);
+    store_float(format, half, data + half, number.imag);
+}
+
+// --- Objects ---
+
+PyObject* unpack_object(const char* data) noexcept {
+    PyObject* object = nullptr;
+    std::memcpy(&object, data, sizeof object);
+    PyObject* const result = object != nullptr ? object : Py_None;  // as NumPy: nothing is None
+    Py_INCREF(result);
+    return result;
+}
+
+void pack_object(char* data, PyObject* value) {
+    PyObject* old = nullptr;
+    std::memcpy(&old, data, sizeof old);
+    Py_INCREF(value);
+    std::memcpy(data, &value, sizeof value);
+    Py_XDECREF(old);  // last: it may run user code
+}
+
+template <typename Reader>
+void read_row(const FormatNode& format, const char* data, std::int64_t stride, Py_ssize_t n,
+              PyObject* list) {
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        PyObject* const item = Reader::read(format, data + i * stride);
+        if (item == nullptr) throw py::error_already_set();
+        PyList_SET_ITEM(list, i, item);
+    }
+}
+
+std::string name_of(const ItemPath& step) {
+    if (step.name == nullptr) return "element " + std::to_string(step.index);
+    if (*step.name == '\0') return "member " + std::to_string(step.index);
+    return std::string("member '") + step.name + "'";
 }
 
 }  // namespace
 
-void wrong_item_type(const FormatNode& format, PyObject* value) {
-    PyErr_Format(PyExc_TypeError, "item: invalid type %.100s for format '%.200s'",
+std::string tell(const ItemPath* path) {
+    std::string text;
+    for (; path != nullptr; path = path->outer) {
+        text = name_of(*path) + (text.empty() ? ": " : ", ") + text;
+    }
+    return "item: " + text;
+}
+
+void wrong_item_type(const FormatNode& format, PyObject* value, const ItemPath* path) {
+    PyErr_Format(PyExc_TypeError, "%sinvalid type %.100s for format '%.200s'", tell(path).c_str(),
                  Py_TYPE(value)->tp_name, format.text);
     throw py::error_already_set();
 }
 
-void wrong_item_value(const FormatNode& format, PyObject* value) {
-    PyErr_Format(PyExc_ValueError, "item: invalid value %.100R for format '%.200s'", value,
-                 format.text);
+void wrong_item_value(const FormatNode& format, PyObject* value, const ItemPath* path) {
+    PyErr_Format(PyExc_ValueError, "%sinvalid value %.100R for format '%.200s'", tell(path).c_str(),
+                 value, format.text);
     throw py::error_already_set();
 }
 
-double unpack_half(const unsigned char* little_endian) noexcept {
-#if PY_VERSION_HEX >= 0x030B0000
-    return PyFloat_Unpack2(reinterpret_cast<const char*>(little_endian), 1);
-#else
-    return _PyFloat_Unpack2(little_endian, 1);
-#endif
+ReadRow number_row(const FormatNode& format) noexcept {
+    return with_number_reader(format, ReadRow{nullptr},
+                              [](auto reader) -> ReadRow { return read_row<decltype(reader)>; });
 }
 
-bool pack_half(double value, unsigned char* little_endian) noexcept {
-#if PY_VERSION_HEX >= 0x030B0000
-    const int failed = PyFloat_Pack2(value, reinterpret_cast<char*>(little_endian), 1);
-#else
-    const int failed = _PyFloat_Pack2(value, little_endian, 1);
-#endif
-    if (failed != 0) PyErr_Clear();
-    return failed == 0;
-}
-
-PyObject* unpack_scalar(const FormatNode& format, const char* data) {
-    unsigned char bytes[kMaxScalar];
+PyObject* unpack_scalar(const FormatNode& format, const char* data, std::int32_t bit_offset) {
     switch (format.kind) {
-        case Kind::boolean:
-            return PyBool_FromLong(*data != 0);
-        case Kind::integer:
-            copy_ordered(format, bytes, data, 1);
-            return unpack_signed(bytes, format.itemsize);
-        case Kind::unsigned_integer:
-            copy_ordered(format, bytes, data, 1);
-            return unpack_unsigned(bytes, format.itemsize);
-        case Kind::floating:
-            copy_ordered(format, bytes, data, 1);
-            return PyFloat_FromDouble(unpack_real(format, bytes, format.itemsize));
-        case Kind::complex_floating: {
-            copy_ordered(format, bytes, data, 2);
-            const std::int64_t half = format.itemsize / 2;
-            return PyComplex_FromDoubles(unpack_real(format, bytes, half),
-                                         unpack_real(format, bytes + half, half));
-        }
+        case Kind::unicode:
+            return unpack_unicode(format, data);
+        case Kind::object:
+            return unpack_object(data);
+        case Kind::bits:
+            return unpack_bits(format, data, bit_offset);
         case Kind::character:
         case Kind::bytes:
+        case Kind::pascal:
         case Kind::opaque:
-            return PyBytes_FromStringAndSize(data, static_cast<Py_ssize_t>(format.itemsize));
-        case Kind::pascal: {
-            const auto length = format.itemsize == 0
-                                    ? 0
-                                    : std::min<std::int64_t>(static_cast<unsigned char>(*data),
-                                                             format.itemsize - 1);
-            return PyBytes_FromStringAndSize(data + 1, static_cast<Py_ssize_t>(length));
-        }
-        case Kind::unicode:
-            return unpack_unicode(format, reinterpret_cast<const unsigned char*>(data));
-        case Kind::pointer:
-        case Kind::function:
-            copy_ordered(format, bytes, data, 1);
-            return unpack_unsigned(bytes, format.itemsize);
-        case Kind::object: {
-            auto* const object = load<PyObject*>(reinterpret_cast<const unsigned char*>(data));
-            PyObject* const result = object ? object : Py_None;
-            Py_INCREF(result);
-            return result;
-        }
+            return unpack_bytes(format, data);
         default:
-            throw FormatError(std::string("item: format '") + format.text + "' has no item access",
-                              0);
+            return with_number_reader(format, static_cast<PyObject*>(nullptr), [&](auto reader) {
+                return decltype(reader)::read(format, data);
+            });
     }
 }
 
-void pack_scalar(const FormatNode& format, char* data, PyObject* value) {
-    unsigned char bytes[kMaxScalar];
+void pack_scalar(const FormatNode& format, char* data, PyObject* value, const ItemPath* path,
+                 std::int32_t bit_offset) {
     switch (format.kind) {
         case Kind::boolean: {
             const int truth = PyObject_IsTrue(value);
@@ -300,50 +271,25 @@ void pack_scalar(const FormatNode& format, char* data, PyObject* value) {
             *data = static_cast<char>(truth);
             return;
         }
-        case Kind::integer:
-        case Kind::unsigned_integer:
-        case Kind::pointer:
-        case Kind::function:
-            pack_integer(format, bytes, value);
-            copy_ordered(format, data, bytes, 1);
-            return;
         case Kind::floating:
-            pack_real(format, bytes, format.itemsize, as_double(format, value), value);
-            copy_ordered(format, data, bytes, 1);
-            return;
-        case Kind::complex_floating: {
-            const Py_complex number = PyComplex_AsCComplex(value);
-            if (PyErr_Occurred()) {
-                if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
-                PyErr_Clear();
-                wrong_item_type(format, value);
-            }
-            const std::int64_t half = format.itemsize / 2;
-            pack_real(format, bytes, half, number.real, value);
-            pack_real(format, bytes + half, half, number.imag, value);
-            copy_ordered(format, data, bytes, 2);
-            return;
-        }
+            return pack_float(format, data, value, path);
+        case Kind::complex_floating:
+            return pack_complex(format, data, value, path);
+        case Kind::unicode:
+            return pack_unicode(format, data, value, path);
+        case Kind::object:
+            return pack_object(data, value);
+        case Kind::bits:
+            return pack_bits(format, data, value, path, bit_offset);
         case Kind::character:
         case Kind::bytes:
         case Kind::pascal:
         case Kind::opaque:
-            pack_bytes(format, reinterpret_cast<unsigned char*>(data), value);
-            return;
-        case Kind::unicode:
-            pack_unicode(format, reinterpret_cast<unsigned char*>(data), value);
-            return;
-        case Kind::object: {
-            PyObject* old = nullptr;
-            std::memcpy(&old, data, sizeof old);
-            Py_INCREF(value);
-            std::memcpy(data, &value, sizeof value);
-            Py_XDECREF(old);
-            return;
+            return pack_bytes(format, data, value, path);
+        default: {
+            const std::uint64_t bits = read_integer_value(format, value, path);
+            return store_integer(format, data, format.bits == 4 ? encode_int4(bits) : bits);
         }
-        default:
-            throw FormatError(std::string("item: format '") + format.text + "' has no item access",
-                              0);
     }
 }
 

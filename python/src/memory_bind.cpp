@@ -8,9 +8,9 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
-#include "host_access.hpp"
 #include "import.hpp"
 #include "stream_object.hpp"
+#include "view_moves.hpp"
 #include "view_object.hpp"
 
 namespace devview::python {
@@ -85,9 +85,8 @@ void copyto(const py::object& dst, const py::object& src, const py::object& stre
     const View target = import_view(dst.ptr());
     const View source = import_view(src.ptr());
     if (target.readonly()) throw BufferError("copyto: dst is read-only");
-    require_copyable(target, source, "copyto");
     const Device where = is_cuda(target.device()) ? target.device() : source.device();
-    copy_items(target, source, read_stream(stream.ptr(), where));
+    assign_items("copyto", target, source, read_stream(stream.ptr(), where));
 }
 
 py::object memory_info(const py::object& device) {
@@ -160,15 +159,17 @@ LayoutError, FormatError, DeviceError, OutOfMemory.)";
                py::arg("order") = "C", py::arg("stream") = py::none(),
                "A dense copy of any exporter's items, on its own device unless one is named.\n\n"
                "Always new memory. ``order``: 'C', 'F' or 'A' (as the source lies).");
-    module.def(
-        "copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
-        py::arg("stream") = py::none(),
-        R"(Copies the items of ``src`` to ``dst``: any device, any layout, same format and shape.
+    module.def("copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
+               py::arg("stream") = py::none(),
+               R"(Copies the items of ``src`` to ``dst``: any device, any layout, same shape.
+
+The formats are equal, or the items are converted by value within their kind or to a wider one (bool,
+unsigned, signed, float, complex: NumPy's "same_kind"); other conversions are ``astype``'s.
 
 Ordered on ``stream``, else on the destination's stream, else the source's, else the legacy stream;
 waits for earlier uses of both by events. Complete on return where pageable host memory is involved;
 otherwise enqueued. Overlapping memory is copied as if through a temporary. Raises BufferError for a
-read-only ``dst``, FormatError, LayoutError.)");
+read-only ``dst``, FormatError where the formats do not convert, LayoutError.)");
 }
 
 void bind_counting(py::module_& module) {

@@ -3,8 +3,10 @@
 #include "exporter.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
+#include "record_type.hpp"
 #include "staging_object.hpp"
 #include "stream_object.hpp"
+#include "view_iterator.hpp"
 #include "view_object.hpp"
 
 PYBIND11_MODULE(_devview, module) {
@@ -14,6 +16,8 @@ PYBIND11_MODULE(_devview, module) {
     dv::bind_errors(module);
     dv::make_allocation_type(module);
     dv::make_view_type(module);
+    dv::make_view_iterator_type();
+    dv::bind_records(module);
     dv::bind_devices(module);
     dv::bind_streams(module);
     dv::bind_staging(module);

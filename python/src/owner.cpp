@@ -74,9 +74,11 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
         block.nbytes = nbytes;
         block.release = release_buffer;
         block.context = owner.get();
-        // PyBuffer_FillInfo points shape and strides into the struct itself: they are not used
-        // after the import, and releasing does not read them.
+        // PyBuffer_FillInfo points shape and strides into the struct itself, and from Python 3.12
+        // on a class's __release_buffer__ reads them.
         owner->buffer = buffer;
+        if (buffer.shape == &buffer.len) owner->buffer.shape = &owner->buffer.len;
+        if (buffer.strides == &buffer.itemsize) owner->buffer.strides = &owner->buffer.itemsize;
         auto allocation = Allocation::adopt(std::move(block));
         owner.release();
         buffer.obj = nullptr;

@@ -124,7 +124,7 @@ PyGetSetDef view_attributes[] = {
 PyObject* view_repr(PyObject* object) {
     return guarded<PyObject*>(nullptr, [&] {
         const View& view = view_object(object)->view;
-        if (view.released()) return PyUnicode_FromString("<devview.View released>");
+        if (view.released()) return PyUnicode_FromString("<devview.View released memory>");
         const auto where = py::reinterpret_steal<py::object>(device_object(view.device()));
         const std::string text =
             "<devview.View " + std::string(py::str(where)) + " format '" + view.format().text() +

@@ -1,6 +1,7 @@
 // == by value in place, and the hash of read-only bytes.
 #include <cstring>
 
+#include "devview/compare.hpp"
 #include "devview/error.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
@@ -13,22 +14,7 @@ namespace devview::python {
 
 namespace {
 
-/// Formats whose equal values have equal bytes and the other way round: one memcmp decides.
-bool bitwise(const Format& format) noexcept {
-    switch (format.kind()) {
-        case Kind::integer:
-        case Kind::unsigned_integer:
-        case Kind::character:
-        case Kind::bytes:
-            return true;
-        default:
-            return false;
-    }
-}
-
-bool same_shape(const View& a, const View& b) noexcept {
-    return a.ndim() == b.ndim() && std::equal(a.shape(), a.shape() + a.ndim(), b.shape());
-}
+// Items that hold Python objects: only Python knows whether they are equal.
 
 bool equal_items(const FormatNode& a_format, const char* a, const FormatNode& b_format,
                  const char* b) {
@@ -59,18 +45,36 @@ bool equal_axis(const Side& a, const char* a_data, const Side& b, const char* b_
     return true;
 }
 
+bool same_shape(const View& a, const View& b) noexcept {
+    if (a.ndim() != b.ndim()) return false;
+    for (int axis = 0; axis < a.ndim(); ++axis) {
+        if (a.shape()[axis] != b.shape()[axis]) return false;
+        if (a.shape()[axis] == 0) return true;  // as memoryview: no items, whatever comes behind
+    }
+    return true;
+}
+
 bool equal_views(const View& a, const View& b) {
+    constexpr std::int64_t kLong = 65536;
     if (!same_shape(a, b)) return false;
+    if (a.size() == 0) return true;
+    const FormatNode& a_format = *a.format().node();
+    const FormatNode& b_format = *b.format().node();
+    const bool objects = a.format().has_objects() || b.format().has_objects();
+    if (!objects && !comparable(a_format, b_format)) return false;
     const HostItems left(a, "==");
     const HostItems right(b, "==");
-    const std::int64_t itemsize = a.itemsize();
-    if (a.format() == b.format() && bitwise(a.format()) &&
-        left.layout().contiguous(itemsize, Order::C) &&
-        right.layout().contiguous(itemsize, Order::C)) {
-        return std::memcmp(left.data(), right.data(), static_cast<std::size_t>(a.nbytes())) == 0;
+    if (objects) {
+        return equal_axis({a_format, left.layout()}, left.data(), {b_format, right.layout()},
+                          right.data(), 0);
     }
-    return equal_axis({*a.format().node(), left.layout()}, left.data(),
-                      {*b.format().node(), right.layout()}, right.data(), 0);
+    const auto compare = [&] {
+        return equal_host(a_format, left.layout(), left.data(), b_format, right.layout(),
+                          right.data());
+    };
+    if (a.nbytes() <= kLong) return compare();
+    const GilRelease release;
+    return compare();
 }
 
 }  // namespace
@@ -102,13 +106,13 @@ Py_hash_t view_hash(PyObject* object) {
     return guarded<Py_hash_t>(-1, [&]() -> Py_hash_t {
         const View view = live_view(object);
         if (!view.readonly()) throw py::value_error("cannot hash writable View object");
-        PyObject* const owner = owner_of(*view.allocation());
-        if (owner != nullptr && PyObject_Hash(owner) == -1) return -1;  // it may still change
         // As memoryview: bytes only, so that hash(v) == hash(v.tobytes()) can hold for all.
         const char code = view.format().code();
         if (view.itemsize() != 1 || (code != 'B' && code != 'b' && code != 'c')) {
             throw py::value_error("View: hashing is restricted to formats 'B', 'b' or 'c'");
         }
+        PyObject* const owner = owner_of(*view.allocation());
+        if (owner != nullptr && PyObject_Hash(owner) == -1) return -1;  // it may still change
         const auto bytes =
             py::reinterpret_steal<py::object>(PyObject_CallMethod(object, "tobytes", nullptr));
         if (!bytes) throw py::error_already_set();

@@ -1,4 +1,4 @@
-// Methods of a View: what memoryview has, what moves data, and what only changes the layout.
+// Methods of a View: what memoryview has, and what only changes the layout; the table of all.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -8,11 +8,12 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
-#include "devview/error.hpp"
+#include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
-#include "item.hpp"
 #include "staging_object.hpp"
+#include "view_items.hpp"
+#include "view_moves.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
 
@@ -47,15 +48,9 @@ PyObject* enter(PyObject* self) {
 
 PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
 
-Order tobytes_order(const View& view, PyObject* value) {
-    // 'A': Fortran order where the view is Fortran- and not C-contiguous (memoryview.tobytes).
-    const bool fortran = !view.contiguous(Order::C) && view.contiguous(Order::F);
-    return read_order(value, fortran ? Order::F : Order::C);
-}
-
 PyObject* bytes_of(PyObject* self, PyObject* order_value) {
     const View view = live_view(self);
-    const Order order = tobytes_order(view, order_value);
+    const Order order = lying_order(view, order_value);
     py::object bytes = py::reinterpret_steal<py::object>(
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(view.nbytes())));
     if (!bytes) throw py::error_already_set();
@@ -86,89 +81,21 @@ PyObject* hex(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObjec
     return PyObject_Vectorcall(call.ptr(), values, static_cast<size_t>(count), names);
 }
 
-PyObject* list_axis(const FormatNode& format, const Layout& layout, int axis, const char* data) {
-    if (axis == layout.ndim()) return unpack_item(format, data);
-    const std::int64_t extent = layout.shape()[axis];
-    py::object list =
-        py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(extent)));
-    if (!list) throw py::error_already_set();
-    for (std::int64_t i = 0; i < extent; ++i) {
-        const char* const at = follow(layout, axis, data + i * layout.strides()[axis]);
-        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
-                        list_axis(format, layout, axis + 1, at));
-    }
-    return list.release().ptr();
-}
-
-PyObject* tolist(PyObject* self) {
-    const View view = live_view(self);
-    const HostItems host(view, "tolist");
-    return list_axis(*view.format().node(), host.layout(), 0, host.data());
-}
-
 PyObject* toreadonly(PyObject* self) { return wrap(self, live_view(self).as_readonly()); }
 
 PyObject* cast(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "cast", {"format", "shape"});
     const Format format = read_format(arguments.require(0));
-    if (arguments[1] == nullptr) return wrap(self, live_view(self).cast(format));
-    const auto shape = read_shape(arguments[1]);
-    return wrap(self, live_view(self).cast(format, static_cast<int>(shape.size()), shape.data()));
-}
-
-/// Calls `visit(item)` for the items of a 1-d view until it returns false.
-template <class F>
-void each_item(PyObject* self, const char* operation, F&& visit) {
-    const View view = live_view(self);
-    if (view.ndim() != 1) {
-        throw LayoutError(std::string(operation) + ": ndim " + std::to_string(view.ndim()) +
-                          ", needs 1");
-    }
-    const HostItems host(view, operation);
-    const Layout& layout = host.layout();
-    for (std::int64_t i = 0; i < view.shape()[0]; ++i) {
-        const char* const at = follow(layout, 0, host.data() + i * layout.strides()[0]);
-        const auto item = py::reinterpret_steal<py::object>(unpack_item(*view.format().node(), at));
-        if (!visit(i, item.ptr())) return;
-    }
-}
-
-PyObject* count_items(PyObject* self, PyObject* value) {
-    return guarded<PyObject*>(nullptr, [&] {
-        Py_ssize_t found = 0;
-        each_item(self, "count", [&](std::int64_t, PyObject* item) {
-            const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
-            if (equal < 0) throw py::error_already_set();
-            found += equal;
-            return true;
-        });
-        return PyLong_FromSsize_t(found);
-    });
-}
-
-PyObject* index_of(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "index", {"value", "start", "stop"});
-    PyObject* const value = arguments.require(0);
+    std::vector<std::int64_t> shape;
+    if (arguments[1] != nullptr) shape = read_shape(arguments[1]);
     const View& view = live_view(self);
-    const std::int64_t extent = view.ndim() > 0 ? view.shape()[0] : 0;
-    const auto bound = [&](std::size_t which, std::int64_t fallback) {
-        if (arguments[which] == nullptr) return fallback;
-        const std::int64_t given = read_integer(arguments[which], which == 1 ? "start" : "stop");
-        return std::max<std::int64_t>(0, given < 0 ? given + extent : given);
-    };
-    const std::int64_t start = bound(1, 0);
-    const std::int64_t stop = bound(2, extent);
-    std::int64_t found = -1;
-    each_item(self, "index", [&](std::int64_t i, PyObject* item) {
-        if (i < start) return true;
-        if (i >= stop) return false;
-        const int equal = PyObject_RichCompareBool(item, value, Py_EQ);
-        if (equal < 0) throw py::error_already_set();
-        if (equal == 1) found = i;
-        return equal == 0;
-    });
-    if (found < 0) throw py::value_error("index: the value is not in the view");
-    return PyLong_FromLongLong(found);
+    try {
+        return wrap(self, arguments[1] == nullptr
+                              ? view.cast(format)
+                              : view.cast(format, static_cast<int>(shape.size()), shape.data()));
+    } catch (const LayoutError& error) {
+        throw CastError(error.what());
+    }
 }
 
 // --- Layouts ---
@@ -257,82 +184,7 @@ PyObject* squeeze(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     return wrap(self, std::move(view));
 }
 
-// --- Moving ---
-
-PyObject* to_device(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "to", {"device"}, {"stream", "copy"});
-    const View view = live_view(self);
-    if (arguments.require(0) == Py_None) throw py::type_error("to: device is None, name it");
-    const Device where = read_device(arguments.require(0));
-    const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
-    const bool must = arguments.truth(2, false);
-    const bool never = arguments[2] != nullptr && !must;
-    if (where == view.device() && !must) {
-        Py_INCREF(self);
-        return self;
-    }
-    if (never) {
-        throw BufferError("to: copy=False, but " + to_string(view.device()) + " to " +
-                          to_string(where) + " needs a copy");
-    }
-    require_copyable(view, view, "to");
-    View moved = [&] {
-        const GilRelease release_gil;
-        return copy_to(view, where, Order::C, stream);
-    }();
-    return new_view(std::move(moved));
-}
-
-PyObject* copy(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "copy", {}, {"device", "order", "stream"});
-    const View view = live_view(self);
-    const Device where = read_device(arguments[0], view.device());
-    const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
-    const Order order = tobytes_order(view, arguments[1]);
-    require_copyable(view, view, "copy");
-    View made = [&] {
-        const GilRelease release_gil;
-        return copy_to(view, where, order, stream);
-    }();
-    return new_view(std::move(made));
-}
-
-PyObject* copy_from(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "copy_from", {"obj"}, {"stream"});
-    const View source = import_view(arguments.require(0));
-    const View target = live_view(self);
-    require_copyable(target, source, "copy_from");
-    copy_items(target, source, read_stream(arguments[1], target.device()));
-    Py_INCREF(self);
-    return self;
-}
-
-PyObject* copy_to_object(PyObject* self, PyObject* const* values, Py_ssize_t count,
-                         PyObject* names) {
-    const Arguments arguments(values, count, names, "copy_to", {"obj"}, {"stream"});
-    const View target = import_view(arguments.require(0));
-    const View source = live_view(self);
-    require_copyable(target, source, "copy_to");
-    copy_items(target, source, read_stream(arguments[1], source.device()));
-    Py_INCREF(arguments[0]);
-    return arguments[0];
-}
-
-PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
-    const Arguments arguments(values, count, names, "fill", {"value"}, {"stream"});
-    const View view = live_view(self);
-    if (view.readonly()) throw py::type_error("cannot modify read-only memory");
-    if (view.format().has_objects()) throw FormatError("fill: the items are Python objects", 0);
-    std::vector<char> item(static_cast<std::size_t>(view.itemsize()), 0);
-    pack_item(*view.format().node(), item.data(), arguments.require(0));
-    const Stream stream = read_stream(arguments[1], view.device());
-    {
-        const GilRelease release_gil;
-        fill(view, item.data(), stream);
-    }
-    Py_INCREF(self);
-    return self;
-}
+// --- Writing and staging ---
 
 PyObject* stage(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     const Arguments arguments(values, count, names, "stage", {}, {"writable", "stream"});
@@ -359,17 +211,27 @@ PyMethodDef view_methods[] = {
          "tobytes($self, /, order='C')\n--\n\nThe items as bytes, in C or Fortran order; 'A': as "
          "they lie.\n\nA copy; a device view is staged."),
     FAST("hex", hex, "The bytes as hexadecimal text; arguments as bytes.hex()."),
-    {"tolist", simple<tolist>, METH_NOARGS,
-     "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view."},
+    {"tolist", simple<list_items>, METH_NOARGS,
+     "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view.\n\n"
+     "Records are named tuples, sub-arrays lists. A copy; a device view is staged."},
+#if PY_VERSION_HEX >= 0x030C0000
+    {"_from_flags", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(view_from_flags)),
+     METH_FASTCALL | METH_KEYWORDS | METH_CLASS,
+     "_from_flags($type, /, object, flags)\n--\n\nA View of what the exporter answers to these "
+     "request flags, as memoryview's."},
+#endif
     {"toreadonly", simple<toreadonly>, METH_NOARGS,
      "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
-    FAST("cast", cast,
-         "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
-         "Without a shape the last axis must be dense and its bytes a multiple of the new "
-         "itemsize;\n"
-         "with one the view must be C-contiguous. Shares the memory. Raises LayoutError."),
+    FAST(
+        "cast", cast,
+        "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
+        "Without a shape a C-contiguous view that is read from or as bytes ('B', 'b', 'c') becomes "
+        "one\naxis, as memoryview's; any other keeps its axes, and the last one must be dense and "
+        "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
+        "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
+        "LayoutError and TypeError."),
     {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
-    FAST("index", index_of,
+    FAST("index", index_of_item,
          "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
          "value. Raises ValueError."),
     FAST("transpose", transpose,
@@ -384,23 +246,34 @@ PyMethodDef view_methods[] = {
     FAST("squeeze", squeeze,
          "squeeze($self, /, axis=None)\n--\n\nWithout axes of extent 1: all of them, or those "
          "named. Shares the memory."),
-    FAST("to", to_device,
+    FAST("to", view_to,
          "to($self, /, device, *, stream=None, copy=None)\n--\n\nThe items on another device.\n\n"
          "The view itself where it is there already and copy is not True; else a dense copy, "
          "ordered on\n``stream`` and not waited for unless pageable host memory is involved. "
          "copy=False raises\nBufferError where a copy is needed."),
-    FAST("copy", copy,
+    FAST("copy", view_copy,
          "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
          "device unless one is named."),
-    FAST("copy_from", copy_from,
+    FAST(
+        "astype", view_astype,
+        "astype($self, /, format, *, order='C', copy=True, stream=None)\n--\n\n"
+        "A dense copy with the items converted to format by value, on the view's device.\n\n"
+        "copy=False: the view itself where the formats are equal. Numbers are rounded once, to\n"
+        "nearest even; integers wrap modulo 2**n; floats saturate to integers, NaN is 0; anything\n"
+        "but zero is True. Strings are cut or padded, records converted member by member in "
+        "order,\narrays element by element. Ordered on stream as copy(). Raises FormatError where "
+        "there is\nno conversion: complex to real (Array API), Python objects, pointers."),
+    FAST("copy_from", view_copy_from,
          "copy_from($self, /, obj, *, stream=None)\n--\n\nWrites the items of obj here; same "
-         "format and shape. Returns the view."),
-    FAST("copy_to", copy_to_object,
-         "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same format and "
-         "shape. Returns obj."),
+         "shape, same format or one of\nthe same kind (as copyto). Returns the view."),
+    FAST("copy_to", view_copy_to,
+         "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same shape, "
+         "same format or one of the\nsame kind (as copyto). Returns obj."),
     FAST("fill", fill_items,
-         "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item. Returns the "
-         "view."),
+         "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item, of any "
+         "format. Returns the view.\n\n"
+         "Ordered on ``stream`` and not waited for on a device. Raises as v[i] = value; nothing is "
+         "written then."),
     FAST("stage", stage,
          "stage($self, /, *, writable=False, stream=None)\n--\n\nStarts a host copy of the items: "
          "a Staging, to be used in a with statement.\n\n"

@@ -28,6 +28,9 @@ PyObject* view_item(PyObject* object, Py_ssize_t index);
 PyObject* view_subscript(PyObject* object, PyObject* key);
 int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value);
 
+// view_iterator.cpp
+PyObject* view_iter(PyObject* object);
+
 // view_buffer.cpp
 int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags);
 void view_releasebuffer(PyObject* object, Py_buffer* buffer);
@@ -37,6 +40,7 @@ PyObject* view_richcompare(PyObject* object, PyObject* other, int operation);
 Py_hash_t view_hash(PyObject* object);
 
 // import.cpp
+PyObject* view_from_flags(PyObject* type, PyObject* const* args, Py_ssize_t count, PyObject* names);
 PyObject* view_vectorcall(PyObject* type, PyObject* const* args, size_t nargsf, PyObject* names);
 PyObject* view_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
 

@@ -1,12 +1,14 @@
 // v[...]: items and sub-views, read and written.
-#include <cstring>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "arguments.hpp"
 #include "devview/error.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
 #include "item.hpp"
+#include "view_keys.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
 
@@ -20,15 +22,26 @@ struct Selection {
     bool item;
 };
 
-View sliced(const View& view, int axis, PyObject* slice) {
-    Py_ssize_t start = 0;
-    Py_ssize_t stop = 0;
-    Py_ssize_t step = 0;
-    if (PySlice_Unpack(slice, &start, &stop, &step) != 0) throw py::error_already_set();
+/// memoryview's text to the letter, which its tests compare; the note tells value and limit.
+[[noreturn]] void out_of_bounds(int dimension, Py_ssize_t index, std::int64_t extent) {
+    const auto error = py::reinterpret_steal<py::object>(PyObject_CallFunction(
+        PyExc_IndexError, "N",
+        PyUnicode_FromFormat("index out of bounds on dimension %d", dimension)));
+    if (!error) throw py::error_already_set();
+    py::list notes;
+    notes.append("index " + std::to_string(index) + ", extent " + std::to_string(extent));
+    error.attr("__notes__") = notes;
+    PyErr_SetObject(PyExc_IndexError, error.ptr());
+    throw py::error_already_set();
+}
+
+View sliced(const View& view, int axis, const Key& key) {
+    Py_ssize_t start = key.start;
+    Py_ssize_t stop = key.stop;
     const Py_ssize_t extent =
-        PySlice_AdjustIndices(static_cast<Py_ssize_t>(view.shape()[axis]), &start, &stop, step);
+        PySlice_AdjustIndices(static_cast<Py_ssize_t>(view.shape()[axis]), &start, &stop, key.step);
     std::int64_t shift = 0;
-    Layout layout = view.layout().slice(axis, start, step, extent, shift);
+    Layout layout = view.layout().slice(axis, start, key.step, extent, shift);
     return View(view.allocation(), static_cast<char*>(view.data()) + shift, view.format(),
                 std::move(layout), view.readonly(), view.own_stream());
 }
@@ -39,59 +52,42 @@ Py_ssize_t index_value(PyObject* key) {
     return index;
 }
 
-View indexed(const View& view, int axis, PyObject* key) {
-    return view.index(axis, index_value(key));
-}
-
-/// Axes of the view that a tuple key speaks of; at most one Ellipsis stands for the rest.
-int consumed_axes(PyObject* const* keys, Py_ssize_t count, int ndim) {
-    int axes = 0;
-    bool ellipsis = false;
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        if (keys[i] == Py_Ellipsis) {
-            if (ellipsis) throw py::index_error("index: more than one ellipsis");
-            ellipsis = true;
-        } else if (keys[i] != Py_None) {
-            ++axes;
-        }
+/// Any key on any layout.
+Selection select_any(const View& base, const Keys& keys) {
+    if (base.ndim() == 0 && !keys.is_tuple() && keys.is_plain()) {
+        throw py::type_error("invalid indexing of 0-dim memory");
     }
-    if (axes > ndim) {
-        PyErr_Format(PyExc_TypeError, "index: %d axes given, the view has %d", axes, ndim);
+    if (keys.axes() > base.ndim()) {
+        PyErr_Format(PyExc_TypeError, "index: %zd axes given, the view has %d", keys.axes(),
+                     base.ndim());
         throw py::error_already_set();
     }
-    return axes;
-}
-
-[[noreturn]] void wrong_key(PyObject* key) {
-    PyErr_Format(PyExc_TypeError,
-                 "index: a %.100s is none of int, slice, None, Ellipsis, field name",
-                 Py_TYPE(key)->tp_name);
-    throw py::error_already_set();
-}
-
-Selection select_tuple(const View& base, PyObject* const* keys, Py_ssize_t count) {
-    const int skipped = base.ndim() - consumed_axes(keys, count, base.ndim());
-    View view = base;  // holds the memory while __index__ of a key runs user code
-    bool item = true;
+    const int skipped = base.ndim() - static_cast<int>(keys.axes());
+    View view = base;
+    bool item = skipped == 0;
     int axis = 0;
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        PyObject* const key = keys[i];
-        if (key == Py_Ellipsis) {
-            axis += skipped;
-            item = false;
-        } else if (key == Py_None) {
-            view = view.insert_axis(axis++);
-            item = false;
-        } else if (PySlice_Check(key)) {
+    int base_axis = 0;
+    for (const Key& key : keys) {
+        if (key.kind == Key::Kind::index) {
+            const std::int64_t extent = base.shape()[base_axis++];
+            if (key.start < -extent || key.start >= extent) {
+                out_of_bounds(base_axis, key.start, extent);
+            }
+            view = view.index(axis, key.start);
+            continue;
+        }
+        item = false;
+        if (key.kind == Key::Kind::slice) {
             view = sliced(view, axis++, key);
-            item = false;
-        } else if (PyIndex_Check(key)) {
-            view = indexed(view, axis, key);
+            ++base_axis;
+        } else if (key.kind == Key::Kind::new_axis) {
+            view = view.insert_axis(axis++);
         } else {
-            wrong_key(key);
+            axis += skipped;
+            base_axis += skipped;
         }
     }
-    return {std::move(view), item && skipped == 0};
+    return {std::move(view), item};
 }
 
 /// What a key of integers and slices selects of up to three plain axes.
@@ -103,31 +99,29 @@ struct SmallSelection {
 };
 
 /// False if the key or the layout is of another kind, or an index out of range: the general path
-/// tells. User code may run (__index__ of a slice), and may release the view.
-bool select_small(const View& view, PyObject* const* keys, Py_ssize_t count, SmallSelection& to) {
-    const Layout layout = view.layout();
-    const int ndim = layout.ndim();
-    if (ndim > 3 || layout.suboffsets() != nullptr || count > ndim) return false;
+/// tells. Allocates nothing.
+bool select_small(const View& view, const Keys& keys, SmallSelection& to) {
+    const int ndim = view.ndim();
+    if (ndim > 3 || view.suboffsets() != nullptr || !keys.is_plain() || keys.size() > ndim) {
+        return false;
+    }
+    if (ndim == 0 && !keys.is_tuple()) return false;
     bool empty = false;
     for (int axis = 0; axis < ndim; ++axis) {
-        std::int64_t extent = layout.shape()[axis];
-        std::int64_t stride = layout.strides()[axis];
+        std::int64_t extent = view.shape()[axis];
+        std::int64_t stride = view.strides()[axis];
         empty = empty || extent == 0;
-        if (axis < count && PyLong_CheckExact(keys[axis])) {
-            const Py_ssize_t index = index_value(keys[axis]);
+        if (axis < keys.size() && keys[axis].kind == Key::Kind::index) {
+            const Py_ssize_t index = keys[axis].start;
             const std::int64_t at = index < 0 ? index + extent : index;
             if (at < 0 || at >= extent) return false;
             to.shift += at * stride;
             continue;
         }
-        if (axis < count) {
-            if (!PySlice_Check(keys[axis])) return false;
-            Py_ssize_t start = 0;
-            Py_ssize_t stop = 0;
-            Py_ssize_t step = 0;
-            if (PySlice_Unpack(keys[axis], &start, &stop, &step) != 0) {
-                throw py::error_already_set();
-            }
+        if (axis < keys.size()) {
+            Py_ssize_t start = keys[axis].start;
+            Py_ssize_t stop = keys[axis].stop;
+            const Py_ssize_t step = keys[axis].step;
             extent = PySlice_AdjustIndices(static_cast<Py_ssize_t>(extent), &start, &stop, step);
             empty = empty || extent == 0;
             if (extent > 0) to.shift += start * stride;
@@ -146,26 +140,20 @@ View small_view(const View& view, const SmallSelection& selection) {
                 view.own_stream());
 }
 
-Selection select(PyObject* object, PyObject* key) {
-    const bool tuple = PyTuple_Check(key);
-    PyObject* const* const keys = tuple ? &PyTuple_GET_ITEM(key, 0) : &key;
-    const Py_ssize_t count = tuple ? PyTuple_GET_SIZE(key) : 1;
-    SmallSelection small;
-    if (select_small(live_view(object), keys, count, small)) {
-        return {small_view(live_view(object), small), small.axes == 0};
-    }
-    const View& base = live_view(object);
-    if (PyUnicode_Check(key)) {
-        Py_ssize_t size = 0;
-        const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
-        if (name == nullptr) throw py::error_already_set();
-        return {base.field(std::string_view(name, static_cast<std::size_t>(size))), false};
-    }
-    if (base.ndim() == 0 && !tuple && key != Py_None && key != Py_Ellipsis) {
-        PyErr_SetString(PyExc_TypeError, "invalid indexing of 0-dim memory");
+View named_field(const View& view, PyObject* key) {
+    if (view.format().kind() != Kind::record) {
+        PyErr_Format(PyExc_TypeError, "index: '%U' is a field name, format '%s' has no fields", key,
+                     view.format().text());
         throw py::error_already_set();
     }
-    return select_tuple(base, keys, count);
+    Py_ssize_t size = 0;
+    const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
+    if (name == nullptr) throw py::error_already_set();
+    if (view.format().kind() != Kind::record) {  // TypeError as memoryview's
+        throw py::type_error("index: field '" + std::string(name) + "', but format '" +
+                             view.format().text() + "' is no record");
+    }
+    return view.field(std::string_view(name, static_cast<std::size_t>(size)));
 }
 
 PyObject* read_item(const View& item) {
@@ -180,34 +168,102 @@ PyObject* read_item(const View& item) {
 char* plain_item(const View& view, Py_ssize_t index) {
     const std::int64_t extent = view.shape()[0];
     const std::int64_t at = index < 0 ? index + extent : index;
-    if (at < 0 || at >= extent) {
-        throw std::out_of_range("index out of bounds on dimension 1: index " +
-                                std::to_string(index) + ", extent " + std::to_string(extent));
-    }
+    if (at < 0 || at >= extent) out_of_bounds(1, index, extent);
     return static_cast<char*>(view.data()) + at * view.strides()[0];
+}
+
+/// Packing runs no user code ('O' would drop what was there) and cannot release the view.
+bool packs_alone(const FormatNode& format, PyObject* value) noexcept {
+    switch (format.kind) {
+        case Kind::boolean:
+        case Kind::integer:
+        case Kind::unsigned_integer:
+        case Kind::floating:
+            return PyLong_CheckExact(value) || PyFloat_CheckExact(value) || PyBool_Check(value);
+        case Kind::character:
+            return PyBytes_CheckExact(value);
+        default:
+            return false;
+    }
 }
 
 bool plain_vector(const View& view) noexcept {
     return view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr;
 }
 
-void assign(PyObject* object, PyObject* key, PyObject* value) {
-    if (value == nullptr) {
-        PyErr_SetString(PyExc_TypeError, "cannot delete memory");
+/// Packs an item of a plain host view at `data`.
+void pack_plain(PyObject* object, const View& view, char* data, PyObject* value) {
+    const FormatNode& format = *view.format().node();
+    if (packs_alone(format, value)) return pack_item(format, data, value);
+    write_item(object, View(view.allocation(), data, view.format(), Layout(), false), value);
+}
+
+bool is_single_value(PyObject* value) noexcept {
+    return PyLong_Check(value) || PyFloat_Check(value) || PyComplex_Check(value) ||
+           PyUnicode_Check(value) || PyTuple_Check(value) || PyDict_Check(value) ||
+           value == Py_None;
+}
+
+/// What is assigned to a sub-view.
+View read_source(PyObject* value) {
+    if (is_single_value(value) && !PyObject_CheckBuffer(value)) {
+        PyErr_Format(PyExc_TypeError,
+                     "assign: a buffer is needed, not '%.100s'; fill(value) writes one value to "
+                     "every item",
+                     Py_TYPE(value)->tp_name);
         throw py::error_already_set();
     }
-    if (live_view(object).readonly()) {
-        PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
-        throw py::error_already_set();
+    return import_view(value);
+}
+
+/// As memoryview, whose error is a plain ValueError.
+void require_same_structure(const View& target, const View& source) {
+    try {
+        require_copyable(target, source, "assign");
+    } catch (const Error& error) {
+        throw py::value_error(error.what());
     }
-    const Selection target = select(object, key);
+}
+
+/// `source` is what `value` exports, or released if that was not asked yet.
+void assign(PyObject* object, const Selection& target, PyObject* value, View source = {}) {
     if (target.item || target.view.ndim() == 0) {
-        write_item(target.view, value);
+        write_item(object, target.view, value);
         return;
     }
-    const View source = import_view(value);
-    require_copyable(target.view, source, "assign");
+    if (source.released()) source = read_source(value);
+    live_view(object);  // the exporter's code may have released it
+    require_same_structure(target.view, source);
     copy_items(target.view, source);
+}
+
+void assign(PyObject* object, PyObject* key, PyObject* value) {
+    if (value == nullptr) throw py::type_error("cannot delete memory");
+    if (live_view(object).readonly()) throw py::type_error("cannot modify read-only memory");
+    if (PyUnicode_Check(key)) {
+        return assign(object, {named_field(live_view(object), key), false}, value);
+    }
+    // For a slice memoryview asks the value for its buffer first, then looks at the slice.
+    View source;
+    if (PySlice_Check(key)) source = read_source(value);
+    const Keys keys(key);
+    const View& view = live_view(object);  // now: reading the keys may have released it
+    SmallSelection small;
+    if (!select_small(view, keys, small)) {
+        return assign(object, select_any(view, keys), value, std::move(source));
+    }
+    if (small.axes == 0 && plain_host(view)) {
+        return pack_plain(object, view, static_cast<char*>(view.data()) + small.shift, value);
+    }
+    assign(object, {small_view(view, small), small.axes == 0}, value, std::move(source));
+}
+
+/// Reading the keys has released the view: as memoryview, which holds the memory before it reads
+/// them, a sub-view is given all the same, an item is refused (cpython#92888).
+PyObject* released_subscript(PyObject* object, const View& held, const Keys& keys) {
+    Selection chosen = select_any(held, keys);
+    if (chosen.item) live_view(object);
+    return new_view(std::move(chosen.view));
 }
 
 }  // namespace
@@ -216,9 +272,12 @@ Py_ssize_t view_length(PyObject* object) {
     return guarded<Py_ssize_t>(-1, [&]() -> Py_ssize_t {
         const View& view = live_view(object);
         if (view.ndim() == 0) {
-            // As memoryview from 3.12 on; earlier ones said 1, which len() of an item is not.
+#if PY_VERSION_HEX >= 0x030C0000
             PyErr_SetString(PyExc_TypeError, "0-dim memory has no length");
             return -1;
+#else
+            return 1;  // as this Python's memoryview
+#endif
         }
         return static_cast<Py_ssize_t>(view.shape()[0]);
     });
@@ -242,18 +301,26 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             const View& view = view_object(object)->view;
             return unpack_item(*view.format().node(), plain_item(view, index_value(key)));
         }
-        const bool tuple = PyTuple_Check(key);
+        if (PyUnicode_Check(key)) {
+            return new_sub_view(object, named_field(live_view(object), key));
+        }
+        View held;
+        if (!Keys::are_inert(key)) held = live_view(object);
+        const Keys keys(key);
+        if (view_object(object)->view.released() && !held.released()) {
+            return released_subscript(object, held, keys);
+        }
+        const View& view = live_view(object);
         SmallSelection small;
-        if (select_small(live_view(object), tuple ? &PyTuple_GET_ITEM(key, 0) : &key,
-                         tuple ? PyTuple_GET_SIZE(key) : 1, small)) {
-            const View& view = live_view(object);
+        if (select_small(view, keys, small)) {
             if (small.axes > 0) return new_sub_view(object, small_view(view, small));
             if (plain_host(view)) {
                 return unpack_item(*view.format().node(),
                                    static_cast<const char*>(view.data()) + small.shift);
             }
+            return read_item(small_view(view, small));
         }
-        Selection chosen = select(object, key);
+        Selection chosen = select_any(view, keys);
         if (chosen.item) return read_item(chosen.view);
         return new_sub_view(object, std::move(chosen.view));
     });
@@ -263,14 +330,7 @@ int view_assign_subscript(PyObject* object, PyObject* key, PyObject* value) {
     return guarded<int>(-1, [&] {
         const View& view = live_view(object);
         if (value != nullptr && PyLong_CheckExact(key) && !view.readonly() && plain_vector(view)) {
-            const Py_ssize_t index = PyNumber_AsSsize_t(key, PyExc_IndexError);
-            if (index == -1 && PyErr_Occurred()) return -1;
-            if (PyLong_CheckExact(value) || PyFloat_CheckExact(value)) {
-                pack_item(*view.format().node(), plain_item(view, index), value);
-                return 0;
-            }
-            const View held = view;  // packing may run user code that releases the object
-            pack_item(*held.format().node(), plain_item(held, index), value);
+            pack_plain(object, view, plain_item(view, index_value(key)), value);
             return 0;
         }
         assign(object, key, value);

@@ -39,6 +39,7 @@ PyType_Slot slots[] = {
     {Py_tp_hash, reinterpret_cast<void*>(view_hash)},
     {Py_tp_richcompare, reinterpret_cast<void*>(view_richcompare)},
     {Py_tp_getset, view_attributes},
+    {Py_tp_iter, reinterpret_cast<void*>(view_iter)},
     {Py_tp_methods, view_methods},
     {Py_tp_members, members},
     {Py_mp_length, reinterpret_cast<void*>(view_length)},

@@ -109,6 +109,40 @@ struct Hostile {
     std::string spec;
 };
 
+TEST(FormatHostile, SameNameAmongMany) {
+    for (const std::size_t bytes : {100U, 1000U, 100000U, 1000000U}) {
+        std::string spec = names(bytes, 14);
+        spec.pop_back();
+        const std::size_t position = spec.size() + 2;
+        const std::string name = spec.substr(4, 14);
+        spec += "B:" + name + ":B:later:}";
+        EXPECT_EQ(message_of(spec), "format: position " + std::to_string(position) +
+                                        ": a second member named '" + name + "'");
+    }
+}
+
+TEST(FormatHostile, PaddingInARowIsPaddingOneByOne) {
+    const std::pair<const char*, const char*> rows[] = {
+        {"xxx", "x x x"},
+        {"bxxxi", "b x x x i"},
+        {"T{bxxxi:a:xx:b:xxd:c:xxx}", "T{bx xxi:a:x x:b:x xd:c:x xx}"},
+        {"T{3txx5t:a:xxh}", "T{3tx x5t:a:x xh}"},
+        {"T{T{dc}:a:xxxxxxxxxh:b:}", "T{T{dc}:a:x x x x x x x x xh:b:}"},
+        {"(2)xxx", "(2)x x x"},
+    };
+    for (const auto& [run, apart] : rows) {
+        const Format format(apart);
+        EXPECT_EQ(Format(run), format) << run;
+        for (std::int64_t extra = 0; extra < 9; ++extra) {
+            EXPECT_EQ(Format::with_itemsize(run, format.itemsize() + extra),
+                      Format::with_itemsize(apart, format.itemsize() + extra))
+                << run << " + " << extra;
+        }
+    }
+    EXPECT_EQ(message_of("T{&xx}"), "accepted");
+    EXPECT_EQ(Format("T{b&xxh:a:}"), Format("T{b&x xh:a:}"));
+}
+
 TEST(FormatHostile, MegabytesAreLinear) {
     constexpr std::size_t kMega = 1000000;
     const Hostile rows[] = {

@@ -76,11 +76,19 @@ TEST(View, SubViewsShareOneAllocation) {
     EXPECT_THROW(moved.slice(0, 0, 1), ReleasedError);
 }
 
-TEST(View, CastNeedsADenseLastAxis) {
+TEST(View, CastFromOrToBytesMakesOneAxis) {
     const View view = table();
     const View bytes = view.cast(Format());
-    EXPECT_EQ(bytes.shape()[1], 12);
-    EXPECT_EQ(bytes.cast(Format("h")).layout(), view.layout());
+    EXPECT_EQ(bytes.layout(), Layout::vector(view.nbytes(), 1));
+    EXPECT_EQ(bytes.cast(Format("h"), 2, view.shape()).layout(), view.layout());
+    EXPECT_THROW(bytes.slice(0, 0, 3).cast(Format("h")), LayoutError);
+    const std::int64_t empty[] = {0, 3};
+    EXPECT_THROW(bytes.slice(0, 0, 0).cast(Format("i"), 2, empty).cast(Format()), LayoutError);
+    EXPECT_EQ(bytes.slice(0, 0, 0).cast(Format("i")).shape()[0], 0);
+}
+
+TEST(View, CastNeedsADenseLastAxis) {
+    const View view = table();
     EXPECT_EQ(view.cast(Format("i")).shape()[1], 3);
     EXPECT_THROW(view.cast(Format("q")), LayoutError);
     EXPECT_THROW(view.slice(1, 0, 6, 2).cast(Format()), LayoutError);

@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "cuda/cast_cases.hpp"
 #include "cuda/kernel_cases.hpp"
 #include "kernels/device_kernels.hpp"
 
@@ -80,6 +81,12 @@ public:
         check(table_.fill(plan, to.view(), item, stream_), "fill");
         to.fetch();
     }
+    void cast(const CopyPlan& plan, test::Place dst, const NumberType& to_type, test::Place src,
+              const NumberType& from_type) override {
+        const DeviceBlock to(dst, stream_), from(src, stream_);
+        check(table_.cast(plan, to.view(), to_type, from.view(), from_type, stream_), "cast");
+        to.fetch();
+    }
 
 private:
     cudaStream_t stream_;
@@ -138,6 +145,8 @@ int main() {
             cuda::DeviceKernels kernels(each);
             cuda::check_items(kernels);
             cuda::check_limits(kernels);
+            cuda::test::check_casts(kernels, 2, 1, 60);
+            cuda::test::check_deep_cast(kernels, devview::kMaxNdim);
             cuda::check_foreign_error(kernels);
             cuda::check_failure(each);
         }

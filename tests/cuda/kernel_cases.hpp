@@ -39,6 +39,8 @@ public:
                         std::int64_t units) = 0;
     virtual void copy(const CopyPlan& plan, Place dst, Place src) = 0;
     virtual void fill(const CopyPlan& plan, Place dst, const FillItem& item) = 0;
+    virtual void cast(const CopyPlan& plan, Place dst, const NumberType& to, Place src,
+                      const NumberType& from) = 0;
 };
 
 inline std::int64_t random_in(std::mt19937& random, std::int64_t low, std::int64_t high) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cuda/cast_cases.hpp"
 #include "cuda/kernel_cases.hpp"
 #include "kernels/functors.hpp"
 #include "kernels/host_kernels.hpp"
@@ -26,6 +27,10 @@ public:
     }
     void fill(const CopyPlan& plan, test::Place dst, const FillItem& item) override {
         kernels::host_fill(plan, dst.data(), item);
+    }
+    void cast(const CopyPlan& plan, test::Place dst, const NumberType& to, test::Place src,
+              const NumberType& from) override {
+        kernels::host_cast(plan, dst.data(), to, src.data(), from);
     }
 };
 
@@ -62,6 +67,17 @@ TEST(Kernels, PackFarPastThirtyTwoBits) {
         SCOPED_TRACE(unit);
         EXPECT_NO_THROW(test::check_far(kernels, static_cast<unsigned>(unit), unit));
     }
+}
+
+TEST(Kernels, CastEveryPairOfNumbers) {
+    HostKernels kernels;
+    EXPECT_NO_THROW(test::check_casts(kernels, 1, 4, 300));
+}
+
+TEST(Kernels, CastUpToSixtyFourAxes) {
+    HostKernels kernels;
+    for (const int ndim : {7, 8, 9, kMaxNdim})
+        EXPECT_NO_THROW(test::check_deep_cast(kernels, ndim)) << ndim << " axes";
 }
 
 TEST(Kernels, TouchNothingForNoUnits) {

@@ -257,7 +257,7 @@ class Request:
 def get_buffer(obj, flags: int) -> Request:
     """Ask an exporter; raises what it raises, after a look at `obj`, which must be NULL then."""
     raw = PyBuffer()
-    raw.obj = 0xDEAD
+    ctypes.memset(ctypes.byref(raw), 0xDB, ctypes.sizeof(raw))  # what an answer must overwrite
     try:
         _get_buffer(obj, ctypes.byref(raw), flags)
     except BaseException:

@@ -263,6 +263,29 @@ def test_from_buffer_refuses_what_leaves_the_buffer(options):
     data.append(0)  # not held any more
 
 
+def test_from_buffer_lays_out_items_whose_size_does_not_divide_the_buffer():
+    rows = bytearray(range(16))  # two rows of two pixels, padded to 8 bytes
+    v = dv.from_buffer(rows, format="3s", shape=(2, 2), strides=(8, 3))
+    assert v.tolist() == [[rows[0:3], rows[3:6]], [rows[8:11], rows[11:14]]]
+    with pytest.raises(dv.FormatError, match="Python objects"):
+        dv.from_buffer(rows, format="O", shape=(2,))
+
+
+def test_from_buffer_takes_a_format_for_one_that_contradicts_the_itemsize():
+    class Either(ctypes.Union):
+        _fields_ = (("i", ctypes.c_int32), ("d", ctypes.c_double))
+
+    unions = (Either * 3 * 2)()
+    assert (memoryview(unions).format, memoryview(unions).itemsize) == ("B", 8)
+    with pytest.raises(dv.FormatError, match="itemsize 8 of 'B'"):
+        dv.from_buffer(unions)
+    v = dv.from_buffer(unions, format="d")
+    assert (v.ptr, v.shape, v.strides) == (ctypes.addressof(unions), (2, 3), (24, 8))
+    v[1, 2] = 0.5
+    assert unions[1][2].d == 0.5
+    assert dv.from_buffer(unions[0][0], format="i").tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("obj", [3, None, "text"], ids=repr)
 def test_from_buffer_needs_the_protocol(obj):
     with pytest.raises((TypeError, BufferError)):

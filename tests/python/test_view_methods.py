@@ -224,7 +224,7 @@ def test_cast_with_a_shape():
 def test_cast_of_the_last_axis_as_numpys_view():
     a = pattern((3, 4), "i4")
     v = dv.view(a)
-    assert v.cast("B").shape == a.view("u1").shape
+    assert v.cast("f").shape == (3, 4)
     assert v.cast("q").tolist() == a.view("i8").tolist()
     assert v[::2].cast("h").tolist() == a[::2].view("i2").tolist()
     assert v.T.cast("I").tolist() == a.T.view("u4").tolist()

@@ -43,6 +43,11 @@ struct CopyPlan {
 DEVVIEW_CORE_API CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize,
                                     bool reorder = true);
 
+/// The plan of converting `src` to `dst`: its units are items, whose sizes differ on the two sides;
+/// nothing is folded into them, and `unit` is 1.
+/// @throws LayoutError  the shapes differ, or a layout has suboffsets.
+DEVVIEW_CORE_API CopyPlan plan_items(const Layout& dst, const Layout& src);
+
 /// Runs a plan on host memory; dst and src are the views' data pointers, aligned or not. The two
 /// sides must not overlap.
 DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src) noexcept;

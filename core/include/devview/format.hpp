@@ -50,6 +50,9 @@ enum class FloatKind : std::int32_t {
     float4_e2m1fn = 17,
 };
 
+/// Of FormatNode's layout.
+inline constexpr std::uint32_t kFormatNodeVersion = 1;
+
 struct FormatNode;
 
 /// A member of a record. `name` is empty ("", never null) if it has none.
@@ -61,8 +64,10 @@ struct FormatField {
 };
 
 /// The descriptor as plain C data, immutable and shared; reached from a Format and kept by it.
-/// Padding between members is not a member: offsets and itemsize tell.
+/// Padding between members is not a member: offsets and itemsize tell. C sees it, and the types
+/// above, as c_api.h has them: members are only ever added at the end.
 struct FormatNode {
+    std::uint32_t version;  ///< kFormatNodeVersion
     Kind kind;
     ByteOrder byteorder;        ///< of a scalar; little or big only if it differs from the host's
     FloatKind float_kind;       ///< of floating and complex kinds
@@ -135,6 +140,10 @@ public:
 
     /// A handle of a node that is a part of this format (a field's, an array's element).
     static Format of_node(const FormatNode* node) noexcept;
+
+    /// Gives this format's reference away, to code that cannot hold a Format; attach() takes it.
+    const FormatNode* detach() && noexcept { return std::exchange(node_, byte_node()); }
+    static Format attach(const FormatNode* node) noexcept { return Format(node); }
 
     friend bool operator==(const Format& a, const Format& b) noexcept {
         return a.node_ == b.node_ || same(a.node_, b.node_);

@@ -93,7 +93,8 @@ public:
     View broadcast_to(int ndim, const std::int64_t* shape) const;
     View insert_axis(int axis) const;
     View remove_axis(int axis) const;
-    /// The same memory read as `format`: itemsizes are equal, or the last axis is dense and fits.
+    /// The same memory read as `format`. From or to bytes (`B b c`) a C-contiguous view becomes one
+    /// axis; else the axes stay: itemsizes are equal, or the last axis is dense and fits.
     /// @throws LayoutError  it does not fit; FormatError  Python objects as other items.
     View cast(const Format& format) const;
     View cast(const Format& format, int ndim, const std::int64_t* shape) const;
@@ -106,6 +107,7 @@ private:
     View with_layout(Layout layout, std::int64_t shift) const;
     void require_live(const char* function) const;
     void require_same_objects(const Format& format) const;
+    View flat_cast(const Format& format) const;
 
     std::shared_ptr<Allocation> allocation_{};
     void* data_ = nullptr;

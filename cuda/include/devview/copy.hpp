@@ -1,6 +1,7 @@
-// The one place that chooses how bytes travel between two views.
+// The one place that chooses how items travel between two views.
 #pragma once
 
+#include "devview/convert.hpp"
 #include "devview/export.hpp"
 #include "devview/stream.hpp"
 #include "devview/view.hpp"
@@ -23,6 +24,23 @@ namespace devview {
 /// @throws LayoutError  shapes or itemsizes differ; BufferError  `dst` is read-only; ReleasedError;
 /// DeviceError; OutOfMemory. Nothing is leaked, `dst` may hold part of the items.
 DEVVIEW_CUDA_API void copy(const View& dst, const View& src, const Stream& stream = {});
+
+/// Converts the items of `src` to `dst` by value: equal shapes, any devices, any layouts. Equal
+/// formats are copied. What is converted, and how: devview/convert.hpp.
+///
+/// Numbers are converted by one kernel on the device that has the wider items, so that the narrower
+/// ones travel; everything else (records, strings, long double), and host to host, by the host,
+/// through dense temporaries where the memory is elsewhere. Overlap, streams and completion are as
+/// for copy().
+/// @throws FormatError  the formats do not convert under `casting`; LayoutError, BufferError,
+/// ReleasedError, DeviceError, OutOfMemory as copy().
+DEVVIEW_CUDA_API void convert(const View& dst, const View& src, Casting casting,
+                              const Stream& stream = {});
+
+/// A new dense view of `format` on the device of `src` with its items converted; padding is zero.
+DEVVIEW_CUDA_API View convert_to(const View& src, const Format& format,
+                                 Casting casting = Casting::unsafe, Order order = Order::C,
+                                 const Stream& stream = {});
 
 /// Writes the item at `item` (itemsize bytes of host memory, read before the return) to every
 /// place.

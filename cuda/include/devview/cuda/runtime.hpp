@@ -13,6 +13,7 @@
 #include "devview/copy_plan.hpp"
 #include "devview/cuda/abi.hpp"
 #include "devview/export.hpp"
+#include "devview/number.hpp"
 
 namespace devview::cuda {
 
@@ -95,6 +96,9 @@ struct KernelTable {
     cudaError_t (*copy)(const CopyPlan& plan, void* dst, const void* src, cudaStream_t stream);
     /// `item` to every unit of the plan's destination (plan.unit == item.nbytes).
     cudaError_t (*fill)(const CopyPlan& plan, void* dst, const FillItem& item, cudaStream_t stream);
+    /// Numbers converted by value, the whole of a plan_items(); neither type a long double.
+    cudaError_t (*cast)(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
+                        const NumberType& from, cudaStream_t stream);
 };
 
 struct Runtime {

@@ -1,0 +1,163 @@
+// A conversion of items cut into leaves - numbers, strings, bytes - each run over all items.
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <variant>
+#include <vector>
+
+#include "convert_plane.hpp"
+#include "convert_text.hpp"
+#include "copy_walk.hpp"
+#include "devview/convert.hpp"
+#include "layout_check.hpp"
+
+namespace devview {
+namespace {
+
+using convert::NumberConversion;
+using convert::TextConversion;
+
+/// Bytes that stay what they are; the plan's unit tells how many.
+struct Plain {};
+
+/// One leaf of the formats' trees, in all items.
+struct Leaf {
+    CopyPlan plan;
+    std::int64_t dst_offset;
+    std::int64_t src_offset;
+    std::variant<Plain, NumberConversion, TextConversion> conversion;
+};
+
+/// A node of the tree: where it lies in each item, and over which axes it is repeated.
+struct Side {
+    const FormatNode& format;
+    Layout layout;
+    std::int64_t offset;
+};
+
+std::int64_t element_count(const FormatNode& array) noexcept {
+    return std::accumulate(array.shape, array.shape + array.ndim, std::int64_t{1},
+                           std::multiplies<>());
+}
+
+/// The layout with the axes of an array behind it, as one: both sides' are dense.
+Layout with_array(const Layout& layout, const FormatNode& array) {
+    std::int64_t shape[kMaxNdim];
+    std::int64_t strides[kMaxNdim];
+    std::copy_n(layout.shape(), layout.ndim(), shape);
+    std::copy_n(layout.strides(), layout.ndim(), strides);
+    shape[layout.ndim()] = element_count(array);
+    strides[layout.ndim()] = array.element->itemsize;
+    return Layout::strided(layout.ndim() + 1, shape, strides, nullptr, array.element->itemsize);
+}
+
+class Leaves {
+public:
+    void add(const Side& dst, const Side& src) {
+        const bool equal = Format::of_node(&dst.format) == Format::of_node(&src.format);
+        if (dst.format.itemsize == 0) return;
+        if (equal) {
+            leaves_.push_back({plan_copy(dst.layout, src.layout, dst.format.itemsize), dst.offset,
+                               src.offset, Plain{}});
+        } else if (dst.format.kind == Kind::record) {
+            add_members(dst, src);
+        } else if (dst.format.kind == Kind::array) {
+            add_elements(dst, src);
+        } else {
+            add_scalar(dst, src);
+        }
+    }
+
+    void run(char* dst, const char* src) const noexcept {
+        for (const Leaf& leaf : leaves_)
+            run_leaf(leaf, dst + leaf.dst_offset, src + leaf.src_offset);
+    }
+
+private:
+    void add_members(const Side& dst, const Side& src) {
+        for (std::int32_t k = 0; k < dst.format.field_count; ++k) {
+            const FormatField& to = dst.format.fields[k];
+            const FormatField& from = src.format.fields[k];
+            add({*to.format, dst.layout, dst.offset + to.offset},
+                {*from.format, src.layout, src.offset + from.offset});
+        }
+    }
+
+    void add_elements(const Side& dst, const Side& src) {
+        const FormatNode& to = *dst.format.element;
+        const FormatNode& from = *src.format.element;
+        if (dst.layout.ndim() < kMaxNdim) {
+            return add({to, with_array(dst.layout, dst.format), dst.offset},
+                       {from, with_array(src.layout, src.format), src.offset});
+        }
+        for (std::int64_t k = 0; k < element_count(dst.format); ++k) {
+            add({to, dst.layout, dst.offset + k * to.itemsize},
+                {from, src.layout, src.offset + k * from.itemsize});
+        }
+    }
+
+    void add_scalar(const Side& dst, const Side& src) {
+        const CopyPlan plan = plan_items(dst.layout, src.layout);
+        const NumberType to = number_type(dst.format);
+        if (to.number != Number::none) {
+            leaves_.push_back(
+                {plan, dst.offset, src.offset, NumberConversion(to, number_type(src.format))});
+        } else {
+            leaves_.push_back(
+                {plan, dst.offset, src.offset, TextConversion(dst.format, src.format)});
+        }
+    }
+
+    static void run_leaf(const Leaf& leaf, char* dst, const char* src) noexcept {
+        if (leaf.plan.count == 0) return;
+        if (std::holds_alternative<Plain>(leaf.conversion)) return run_host(leaf.plan, dst, src);
+        const rows::Walk walk = arrange(leaf.plan);
+        rows::each_plane(walk, dst + leaf.plan.dst_shift, src + leaf.plan.src_shift,
+                         [&](char* to, const char* from) { run_plane(leaf, walk, to, from); });
+    }
+
+    /// As rows::arrange(), but one item is a row too.
+    static rows::Walk arrange(const CopyPlan& plan) noexcept {
+        if (plan.ndim > 0) return rows::arrange(plan);
+        rows::Walk walk;
+        walk.pattern = rows::Pattern::kRows;
+        walk.along = walk.other = {1, 0, 0};
+        walk.ndim = 0;
+        return walk;
+    }
+
+    static void run_plane(const Leaf& leaf, const rows::Walk& walk, char* dst,
+                          const char* src) noexcept {
+        if (const auto* numbers = std::get_if<NumberConversion>(&leaf.conversion)) {
+            return convert_plane(*numbers, walk, dst, src);
+        }
+        const auto& text = *std::get_if<TextConversion>(&leaf.conversion);
+        for (std::int64_t k = 0; k < walk.other.extent; ++k) {
+            rows::row_strided(text, dst + k * walk.other.dst, src + k * walk.other.src, walk.along);
+        }
+    }
+
+    std::vector<Leaf> leaves_;
+};
+
+}  // namespace
+
+void convert_host(void* dst, const Layout& dst_layout, const Format& dst_format, const void* src,
+                  const Layout& src_layout, const Format& src_format) {
+    require_convertible("convert", src_format, dst_format, Casting::unsafe);
+    detail::check_same_shape("convert", dst_layout, src_layout);
+    if (dst_format == src_format) {
+        return copy_host(dst, dst_layout, src, src_layout, dst_format.itemsize());
+    }
+    if (dst_layout.size() == 0) return;
+    const int ndim =
+        std::max(rows::axes_with_pointers(dst_layout), rows::axes_with_pointers(src_layout));
+    Leaves leaves;
+    leaves.add({*dst_format.node(), rows::axes_from(dst_layout, ndim, dst_format.itemsize()), 0},
+               {*src_format.node(), rows::axes_from(src_layout, ndim, src_format.itemsize()), 0});
+    rows::each_block(dst_layout, src_layout, 0, ndim, static_cast<char*>(dst),
+                     static_cast<const char*>(src),
+                     [&](char* to, const char* from) { leaves.run(to, from); });
+}
+
+}  // namespace devview

@@ -1,0 +1,142 @@
+// Random cases for the cast kernel against the host's conversion, for any back end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cuda/kernel_cases.hpp"
+#include "devview/convert.hpp"
+#include "devview/number.hpp"
+
+namespace devview::cuda::test {
+
+inline std::vector<Format> cast_formats() {
+    std::vector<Format> formats;
+    for (const char* spec : {"?",
+                             "b",
+                             "B",
+                             "h",
+                             "H",
+                             "i",
+                             "I",
+                             "q",
+                             "Q",
+                             "e",
+                             "f",
+                             "d",
+                             "Zf",
+                             "Zd",
+                             ">H",
+                             ">i",
+                             ">q",
+                             ">e",
+                             ">f",
+                             ">d",
+                             ">Zf",
+                             ">Zd",
+                             "T{H:bfloat16:}",
+                             "T{B:float8_e4m3fn:}",
+                             "T{B:float8_e5m2fnuz:}",
+                             "T{B:float8_e8m0fnu:}",
+                             "T{B:float6_e2m3fn:}",
+                             "T{B:float4_e2m1fn:}",
+                             "T{B:int4:}",
+                             "T{B:uint4:}"}) {
+        formats.emplace_back(spec);
+    }
+    return formats;
+}
+
+inline NumberType type_of(const Format& format) { return number_type(*format.node()); }
+
+inline bool is_nan(const NumberType& type, const unsigned char* part) {
+    std::uint64_t bits = 0;
+    for (unsigned byte = 0; byte < type.part_size; ++byte) {
+        const unsigned at = type.swapped ? type.part_size - 1u - byte : byte;
+        bits |= std::uint64_t{part[at]} << 8 * byte;
+    }
+    const NumberType wide{Number::float64, FloatKind::ieee, 8, false, false};
+    const auto value = detail::bits_as<double>(convert_number(wide, type, bits));
+    return value != value;
+}
+
+/// A device may give a NaN another payload: all are made equal.
+inline void unify_nans(Side& side, const Format& format) {
+    const NumberType type = type_of(format);
+    for (std::int64_t number = 0; number < side.layout.size(); ++number) {
+        unsigned char* const item = side.block.data() + side.at + item_offset(side.layout, number);
+        for (int part = 0; part < (type.is_complex ? 2 : 1); ++part) {
+            unsigned char* const at = item + part * type.part_size;
+            if (is_nan(type, at)) std::fill_n(at, type.part_size, static_cast<unsigned char>(0xff));
+        }
+    }
+}
+
+/// Half of the items become small numbers; random bits are out of most types' range.
+inline void mix_in_small_numbers(std::mt19937& random, Side& side, const Format& format) {
+    for (std::int64_t number = 0; number < side.layout.size(); ++number) {
+        if (random() % 2) continue;
+        const std::int64_t value = random_in(random, -300, 300);
+        convert_host(side.block.data() + side.at + item_offset(side.layout, number), Layout(),
+                     format, &value, Layout(), Format("q"));
+    }
+}
+
+inline void check_cast(Kernels& kernels, std::mt19937& random, const Values& shape,
+                       const Format& to, const Format& from) {
+    Side src = random_side(random, shape, from.itemsize(), true);
+    mix_in_small_numbers(random, src, from);
+    Side dst = random_side(random, shape, to.itemsize(), false);
+    Side expected = dst;
+    convert_host(expected.block.data() + expected.at, expected.layout, to,
+                 src.block.data() + src.at, src.layout, from);
+    kernels.cast(plan_items(dst.layout, src.layout), dst.place(), type_of(to), src.place(),
+                 type_of(from));
+    unify_nans(dst, to);
+    unify_nans(expected, to);
+    require_equal(dst.block, expected.block,
+                  describe(("cast '" + from.str() + "' to '" + to.str() + "'").c_str(), dst, src,
+                           to.itemsize()));
+}
+
+/// Every pair of formats on `rounds` random shapes of `most_items` items at most.
+inline void check_casts(Kernels& kernels, unsigned seed, int rounds, std::int64_t most_items) {
+    std::mt19937 random(seed);
+    const std::vector<Format> formats = cast_formats();
+    for (const Format& from : formats) {
+        for (const Format& to : formats) {
+            if (from == to || !convertible(from, to, Casting::unsafe)) continue;
+            for (int round = 0; round < rounds; ++round)
+                check_cast(kernels, random, random_shape(random, most_items), to, from);
+        }
+    }
+}
+
+/// More axes than a small functor holds, none of which merge.
+inline void check_deep_cast(Kernels& kernels, int ndim) {
+    std::mt19937 random(static_cast<unsigned>(ndim));
+    const Format from("h"), to("d");
+    CopyPlan plan = deep_plan(random, ndim, 6, 1);
+    for (int axis = 0; axis < ndim; ++axis) {
+        plan.dst_strides[axis] *= to.itemsize();
+        plan.src_strides[axis] *= from.itemsize();
+    }
+    Bytes src = random_bytes(random, plan.count * from.itemsize());
+    Bytes dst(static_cast<std::size_t>(plan.count * to.itemsize())), expected = dst;
+    for (std::int64_t number = 0; number < plan.count; ++number) {
+        std::int64_t rest = number, at = 0, source = 0;
+        for (int axis = ndim - 1; axis >= 0; --axis) {
+            at += rest % plan.extents[axis] * plan.dst_strides[axis];
+            source += rest % plan.extents[axis] * plan.src_strides[axis];
+            rest /= plan.extents[axis];
+        }
+        std::int16_t value = 0;
+        std::memcpy(&value, src.data() + source, sizeof value);
+        const double wide = value;
+        std::memcpy(expected.data() + at, &wide, sizeof wide);
+    }
+    kernels.cast(plan, {&dst, 0}, type_of(to), {&src, 0}, type_of(from));
+    require_equal(dst, expected, "cast of many axes");
+}
+
+}  // namespace devview::cuda::test

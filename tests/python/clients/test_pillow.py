@@ -1,0 +1,182 @@
+"""Pillow: images over buffers, and the pixels of an image by its Arrow array."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import struct
+
+import pytest
+
+import devview as dv
+from clients.contract import CUDA, Case, Contract, require
+
+Image = require("PIL.Image", "pillow")
+
+WIDTH, HEIGHT = 5, 3
+
+
+class ArrowArray(ctypes.Structure):
+    """The Arrow C data interface: the buffers of an array, or of its children."""
+
+
+ArrowArray._fields_ = (
+    ("length", ctypes.c_int64),
+    ("null_count", ctypes.c_int64),
+    ("offset", ctypes.c_int64),
+    ("n_buffers", ctypes.c_int64),
+    ("n_children", ctypes.c_int64),
+    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(ArrowArray))),
+    ("dictionary", ctypes.c_void_p),
+    ("release", ctypes.c_void_p),
+    ("private_data", ctypes.c_void_p),
+)
+
+_capsule_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+def arrow_pixels(image) -> tuple:
+    """Give the address of an image's pixels, and the capsules that keep them."""
+    capsules = image.__arrow_c_array__()
+    array = ArrowArray.from_address(_capsule_pointer(capsules[1], b"arrow_array"))
+    if array.n_children:
+        array = array.children[0][0]
+    return array.buffers[1], capsules
+
+
+def image_view(image, format: str = "B", channels: int = 0) -> dv.View:
+    address, capsules = arrow_pixels(image)
+    shape = (image.height, image.width, *([channels] if channels else []))
+    return dv.from_pointer(address, shape, format, device="cpu", owner=capsules)
+
+
+def gradient(mode: str, *shades):
+    image = Image.new(mode, (WIDTH, HEIGHT))
+    for y in range(HEIGHT):
+        for x in range(WIDTH):
+            image.putpixel((x, y), tuple(s + 10 * y + x for s in shades) if shades else 10 * y + x)
+    return image
+
+
+def rows_of(image) -> list:
+    pixel = image.getpixel
+    rows = [[pixel((x, y)) for x in range(WIDTH)] for y in range(HEIGHT)]
+    return [[list(p) if isinstance(p, tuple) else p for p in row] for row in rows]
+
+
+def set_pixel(image, value) -> None:
+    image.putpixel((2, 1), value)
+
+
+def set_alpha(image, value) -> None:
+    image.putpixel((2, 1), (*image.getpixel((2, 1))[:3], value))
+
+
+def image_case(mode: str, format: str, value, shades=(), write=set_pixel) -> Case:
+    itemsize = struct.calcsize(format)
+    axes, index = (HEIGHT, WIDTH), (1, 2)
+    strides = (WIDTH * itemsize, itemsize)
+    channels = len(shades)
+    if channels:
+        axes, index, strides = (*axes, channels), (1, 2, 3), (4 * WIDTH, 4, 1)
+    return Case(
+        name=mode,
+        make=lambda: gradient(mode, *shades),
+        view=lambda image: image_view(image, format, channels),
+        address=lambda image: arrow_pixels(image)[0],
+        read=rows_of,
+        format=format,
+        shape=axes,
+        strides=strides,
+        index=index,
+        value=value,
+        write=write,
+    )
+
+
+CASES = [
+    image_case("L", "B", 200),
+    image_case("I", "i", -70000),
+    image_case("F", "f", 0.5),
+    image_case("RGBA", "B", 99, (10, 20, 30, 40), set_alpha),
+    image_case("CMYK", "B", 99, (10, 20, 30, 40), set_alpha),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+class TestImage(Contract):
+    def test_the_client_is_given_back_with_the_last_view(self, case):
+        freed = lambda: Image.core.get_stats()["freed_blocks"]  # noqa: E731
+        image = case.make()
+        v = case.view(image)
+        before = freed()
+        del image
+        gc.collect()
+        assert freed() == before
+        del v
+        assert freed() == before + 1
+
+
+def test_an_image_itself_is_no_exporter():
+    """Its __array_interface__ holds a copy, as bytes in the place of an address."""
+    image = gradient("L")
+    with pytest.raises(dv.ImportRefused, match="data is no tuple"):
+        dv.view(image)
+    v = dv.view(image.tobytes())
+    assert v.readonly
+    assert v.cast("B", (HEIGHT, WIDTH)).tolist() == rows_of(image)
+
+
+# --- Images over the memory of views ---
+
+
+def test_an_image_over_a_buffer_reads_it_and_copies_before_it_writes():
+    v = dv.zeros((HEIGHT, WIDTH, 4))
+    image = Image.frombuffer("RGBA", (WIDTH, HEIGHT), v, "raw", "RGBA", 0, 1)
+    assert image.readonly == 1
+    v[1, 2] = dv.view(b"\x01\x02\x03\x04")
+    assert image.getpixel((2, 1)) == (1, 2, 3, 4)
+    image.putpixel((0, 0), (9, 9, 9, 9))
+    assert image.readonly == 0
+    assert v[0, 0].tolist() == [0, 0, 0, 0]
+    del image
+    gc.collect()
+    v.release()
+
+
+def test_an_image_holds_the_buffer_that_it_reads():
+    v = dv.zeros((HEIGHT, WIDTH))
+    image = Image.frombuffer("L", (WIDTH, HEIGHT), v, "raw", "L", 0, 1)
+    with pytest.raises(BufferError, match="1 export"):
+        v.release()
+    del image
+    gc.collect()
+    v.release()
+
+
+def test_an_image_is_made_of_a_device_view_and_moved_back():
+    image = gradient("RGBA", 10, 20, 30, 40)
+    d = image_view(image, "B", 4).to(CUDA)
+    d[:, :, 0].fill(255)
+    red = Image.frombuffer("RGBA", (WIDTH, HEIGHT), d, "raw", "RGBA", 0, 1)
+    assert rows_of(red) == d.tolist()
+    assert set(red.getchannel("R").tobytes()) == {255}
+    assert red.getchannel("B").tobytes() == image.getchannel("B").tobytes()
+    copy = Image.frombytes("RGBA", (WIDTH, HEIGHT), memoryview(d[::-1]))
+    assert rows_of(copy) == rows_of(red.transpose(Image.Transpose.FLIP_TOP_BOTTOM))
+    del red, copy
+    gc.collect()
+
+
+def test_an_image_is_turned_and_saved_by_views(tmp_path):
+    image = gradient("L")
+    v = image_view(image)
+    turned = Image.frombytes("L", (HEIGHT, WIDTH), bytes(v.T))
+    assert turned.tobytes() == image.transpose(Image.Transpose.TRANSPOSE).tobytes()
+    v[:] = v.copy()[::-1, ::-1]
+    image.save(tmp_path / "turned.png")
+    with Image.open(tmp_path / "turned.png") as saved:
+        assert saved.tobytes() == gradient("L").transpose(Image.Transpose.ROTATE_180).tobytes()
