@@ -183,8 +183,6 @@ PyObject* base_releasebuffer(PyObject* self, PyObject* buffer) {
     return release_by_base(self, buffer, method_names.releasebuffer);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
-
 PyObject* native_buffer(PyObject* self, PyObject* flags) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         PyTypeObject* const native = native_base(Py_TYPE(self));
@@ -194,22 +192,23 @@ PyObject* native_buffer(PyObject* self, PyObject* flags) {
     });
 }
 
-PyMethodDef native_buffer_method = {"__buffer__", native_buffer, METH_O,
-                                    "__buffer__(flags, /)\n--\n\nThe C base's buffer."};
+PyMethodDef native_buffer_method = {"native_buffer", native_buffer, METH_O,
+                                    "native_buffer(flags, /)\n--\n\nThe C base's buffer."};
 
 /// An attribute only where a C base is a buffer, as the slot wrappers of 3.12.
-PyObject* get_native_buffer(PyObject* self, void*) {
+PyObject* get_native_buffer(PyObject* self, void* name) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         if (native_base(Py_TYPE(self)) != nullptr) {
             return PyCFunction_New(&native_buffer_method, self);
         }
-        PyErr_Format(PyExc_AttributeError, "'%.200s' object has no attribute '__buffer__'",
-                     Py_TYPE(self)->tp_name);
+        PyErr_Format(PyExc_AttributeError, "'%.200s' object has no attribute '%s'",
+                     Py_TYPE(self)->tp_name, static_cast<const char*>(name));
         return nullptr;
     });
 }
 
-#endif
+char buffer_name[] = "__buffer__";
+char getbuffer_name[] = "__getbuffer__";
 
 }  // namespace
 
@@ -225,8 +224,10 @@ PyMethodDef exporter_base_methods[] = {
 
 PyGetSetDef exporter_base_attributes[] = {
 #if PY_VERSION_HEX < 0x030C0000
-    {"__buffer__", get_native_buffer, nullptr, "The C base's buffer, as a memoryview.", nullptr},
+    {buffer_name, get_native_buffer, nullptr, "The C base's buffer, as a memoryview.", buffer_name},
 #endif
+    {getbuffer_name, get_native_buffer, nullptr, "The C base's buffer, as a memoryview.",
+     getbuffer_name},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

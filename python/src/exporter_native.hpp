@@ -22,8 +22,8 @@ void release_native(PyObject* self, Py_buffer* buffer) noexcept;
 /// bf_releasebuffer for a class whose getter is its C base's and whose release method is Python's.
 releasebufferproc mixed_release_slot() noexcept;
 
-/// What super() finds at the end of the Python classes: __release_buffer__ everywhere, __buffer__
-/// before 3.12, where C types have none of their own.
+/// What super() finds at the end of the Python classes: the release methods, __getbuffer__, and
+/// __buffer__ before 3.12, where C types have none of their own.
 extern PyMethodDef exporter_base_methods[];
 extern PyGetSetDef exporter_base_attributes[];
 

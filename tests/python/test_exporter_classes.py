@@ -240,15 +240,26 @@ def test_over_a_c_exporter():
     class First(bytearray, dv.Exporter):
         pass
 
-    x = Below(b"hello")
-    m = memoryview(x)
-    assert bytes(m) == b"hello"
-    assert m.obj is x
-    with pytest.raises(BufferError):
+    class Below2012(dv.Exporter, bytearray):
+        released = 0
+
+        def __getbuffer__(self, flags):
+            return super().__getbuffer__(flags)
+
+        def __releasebuffer__(self, buffer):
+            self.released += 1
+            super().__releasebuffer__(buffer)
+
+    for cls in (Below, Below2012):
+        x = cls(b"hello")
+        m = memoryview(x)
+        assert bytes(m) == b"hello"
+        assert m.obj is x
+        with pytest.raises(BufferError):
+            x.append(1)
+        m.release()
         x.append(1)
-    m.release()
-    x.append(1)
-    assert x.released == 1
+        assert x.released == 1
     for cls in (Plain, First):
         x = cls(b"hello")
         with memoryview(x) as m:
