@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from exporters import SPELLINGS, Kept, WithoutFlags
 
 import devview as dv
+from exporters import SPELLINGS, Kept, WithoutFlags
 from support import FULL, FULL_RO, PYBUF_BITS, SIMPLE, WRITABLE, answer, get_buffer, pattern
 
 FLAG_SETS = [

@@ -10,9 +10,9 @@ import typing
 
 import numpy as np
 import pytest
-from exporters import SPELLINGS, Kept, Of2012, Pep688
 
 import devview as dv
+from exporters import SPELLINGS, Kept, Of2012, Pep688
 from support import SIMPLE, get_buffer
 
 # --- Which method serves ---

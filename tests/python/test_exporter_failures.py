@@ -6,9 +6,9 @@ import pickle
 import sys
 
 import pytest
-from exporters import Counting as X
 
 import devview as dv
+from exporters import Counting as X
 from support import SIMPLE, get_buffer
 
 

@@ -12,9 +12,9 @@ import tracemalloc
 import weakref
 
 import pytest
-from exporters import Counting as X
 
 import devview as dv
+from exporters import Counting as X
 from support import FULL_RO, get_buffer, no_gc, run_clean
 
 
