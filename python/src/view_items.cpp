@@ -62,7 +62,7 @@ bool equals(PyObject* item, PyObject* value) {
     return equal == 1;
 }
 
-// --- fill ---
+// --- fill: a value whose packing releases the view is not written, as by v[i] = value ---
 
 /// Calls `visit(data)` for every item of a host layout; several may share one address.
 template <class F>
@@ -84,13 +84,14 @@ struct References {
 };
 
 /// Each item gets references of its own. What was there goes last; until then no user code runs.
-void fill_objects(const View& view, PyObject* value) {
+void fill_objects(PyObject* self, const View& view, PyObject* value) {
     const FormatNode& format = *view.format().node();
     const auto size = static_cast<std::size_t>(view.itemsize());
     std::vector<char> item(size, 0);
     pack_item(format, item.data(), value);
     References added;
     collect_objects(format, item.data(), added.objects);
+    live_view(self);
     References dropped;
     dropped.objects.reserve(added.objects.size() * static_cast<std::size_t>(view.size()));
     const HostItems written(view, nullptr);  // waits for what is queued on pinned memory
@@ -107,10 +108,11 @@ bool shares_bytes(const FormatNode& format) noexcept {
     return format.kind == Kind::bits && format.bits % 8 != 0;
 }
 
-void fill_bits(const View& view, PyObject* value) {
+void fill_bits(PyObject* self, const View& view, PyObject* value) {
     const FormatNode& format = *view.format().node();
     std::vector<char> checked(static_cast<std::size_t>(view.itemsize()), 0);
     pack_item(format, checked.data(), value);
+    live_view(self);
     const auto number = py::reinterpret_steal<py::object>(unpack_item(format, checked.data()));
     const View host = copy_to(view, Device{}, Order::C);
     each_place(host.layout(), 0, static_cast<char*>(host.data()),
@@ -118,10 +120,11 @@ void fill_bits(const View& view, PyObject* value) {
     copy_items(view, host);
 }
 
-void fill_bytes(const View& view, PyObject* value, PyObject* stream_value) {
+void fill_bytes(PyObject* self, const View& view, PyObject* value, PyObject* stream_value) {
     std::vector<char> item(static_cast<std::size_t>(view.itemsize()), 0);
     pack_item(*view.format().node(), item.data(), value);
     const Stream stream = read_stream(stream_value, view.device());
+    live_view(self);
     const GilRelease release_gil;
     fill(view, item.data(), stream);
 }
@@ -173,11 +176,11 @@ PyObject* fill_items(PyObject* self, PyObject* const* values, Py_ssize_t count, 
     PyObject* const value = arguments.require(0);
     if (view.readonly()) throw py::type_error("cannot modify read-only memory");
     if (view.format().has_objects()) {
-        fill_objects(view, value);
+        fill_objects(self, view, value);
     } else if (shares_bytes(*view.format().node())) {
-        fill_bits(view, value);
+        fill_bits(self, view, value);
     } else {
-        fill_bytes(view, value, arguments[1]);
+        fill_bytes(self, view, value, arguments[1]);
     }
     Py_INCREF(self);
     return self;

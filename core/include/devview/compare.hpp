@@ -10,10 +10,9 @@ namespace devview {
 /// True if the items at `a` and at `b` are equal one by one, as the Python values are that they
 /// unpack to.
 ///
-/// - Numbers (?, integers, floats, complex, pointers, bits) compare by their exact values: 2**53 +
-/// 1
-///   differs from the float 2**53. A long double counts as the double that it rounds to, which is
-///   what Python has for it. NaN differs from everything, -0.0 equals 0.0.
+/// - Numbers (?, integers, floats, complex, pointers, bits) compare by their exact values, so that
+///   2**53 + 1 differs from the float 2**53. A long double counts as the double that it rounds to,
+///   which is what Python has for it. NaN differs from everything, -0.0 equals 0.0.
 /// - c, s, p and x are byte strings: of the same length and bytes. u and w are strings of code
 ///   points; a value that is no character (above 0x10ffff) equals nothing.
 /// - Records equal by position whatever their names and padding, arrays by length and elements.
