@@ -15,7 +15,9 @@ namespace devview::python {
 void check_request(const char* who, const Layout& layout, std::int64_t itemsize, int flags) {
     const auto is = [&](Order order) {
         // memoryview looks at the stride of a vector even if it is empty (MV_CONTIGUOUS_NDIM1).
-        if (layout.ndim() == 1 && layout.shape()[0] == 0) return layout.strides()[0] == itemsize;
+        if (layout.ndim() == 1 && layout.shape()[0] == 0 && layout.suboffsets() == nullptr) {
+            return layout.strides()[0] == itemsize;
+        }
         return layout.contiguous(itemsize, order);
     };
     if (asks(flags, PyBUF_C_CONTIGUOUS) && !is(Order::C)) {

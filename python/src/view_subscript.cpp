@@ -225,13 +225,12 @@ void require_same_structure(const View& target, const View& source) {
     }
 }
 
-/// `source` is what `value` exports, or released if that was not asked yet.
-void assign(PyObject* object, const Selection& target, PyObject* value, View source = {}) {
+void assign(PyObject* object, const Selection& target, PyObject* value) {
     if (target.item || target.view.ndim() == 0) {
         write_item(object, target.view, value);
         return;
     }
-    if (source.released()) source = read_source(value);
+    const View source = read_source(value);
     live_view(object);  // the exporter's code may have released it
     require_same_structure(target.view, source);
     copy_items(target.view, source);
@@ -243,19 +242,16 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
     if (PyUnicode_Check(key)) {
         return assign(object, {named_field(live_view(object), key), false}, value);
     }
-    // For a slice memoryview asks the value for its buffer first, then looks at the slice.
-    View source;
-    if (PySlice_Check(key)) source = read_source(value);
     const Keys keys(key);
     const View& view = live_view(object);  // now: reading the keys may have released it
     SmallSelection small;
     if (!select_small(view, keys, small)) {
-        return assign(object, select_any(view, keys), value, std::move(source));
+        return assign(object, select_any(view, keys), value);
     }
     if (small.axes == 0 && plain_host(view)) {
         return pack_plain(object, view, static_cast<char*>(view.data()) + small.shift, value);
     }
-    assign(object, {small_view(view, small), small.axes == 0}, value, std::move(source));
+    assign(object, {small_view(view, small), small.axes == 0}, value);
 }
 
 /// Reading the keys has released the view: as memoryview, which holds the memory before it reads

@@ -39,9 +39,9 @@ class Pair:
     def index(self, n):
         return self.rng.randrange(-n - 2, n + 2)
 
-    def slice(self, n):
+    def slice(self, n, steps=(None, 1, 1, 2, 3, -1, -2, 0)):
         bounds = [None if self.rng.randrange(3) == 0 else self.index(n) for _ in range(2)]
-        return slice(*bounds, self.rng.choice((None, 1, 1, 2, 3, -1, -2, 0)))
+        return slice(*bounds, self.rng.choice(steps))
 
     def key(self):
         if self.rng.randrange(3) == 0:
@@ -106,9 +106,12 @@ def step(pair):
         return what, lambda x: x[key], None
     if what == "set":
         key, value = pair.key(), rng.choice(VALUES)
+        if isinstance(key, slice) and key.step == 0:
+            value = b""  # two things wrong at once: which is told first is nobody's rule
         return what, lambda x: x.__setitem__(key, value), None
     if what == "assign":
-        key, size = pair.slice(m.shape[0] if m.ndim else 1), rng.randrange(0, 9)
+        steps = (None, 1, 1, 2, -1, -2)
+        key, size = pair.slice(m.shape[0] if m.ndim else 1, steps), rng.randrange(0, 9)
         value = rng.choice((bytes(size), bytearray(range(size)), 5, "text", None, [1]))
         if rng.randrange(2):
             other = rng.choice(pair.all)

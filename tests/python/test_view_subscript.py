@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 import numpy as np
 import pytest
@@ -324,8 +325,11 @@ def test_iteration_len_and_in():
 def test_iteration_over_zero_dimensions_is_refused():
     with pytest.raises(TypeError):
         iter(dv.zeros(())).__next__()
-    with pytest.raises(TypeError):
-        len(dv.zeros(()))
+    if sys.version_info >= (3, 12):
+        with pytest.raises(TypeError):
+            len(dv.zeros(()))
+    else:  # what len() of this Python's memoryview says
+        assert len(dv.zeros(())) == len(memoryview(dv.zeros(()))) == 1
 
 
 def test_views_match_sequence_patterns():
