@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import copy
+import doctest
+import io
 import os
 import pickle
 import struct
@@ -400,6 +403,18 @@ def test_python_types():
 def test_other_objects_are_type_errors(spec):
     with pytest.raises(TypeError, match="expected a format string"):
         dv.Format(spec)
+
+
+def test_examples_of_the_manual():
+    manual = Path(__file__).parents[2] / "docs" / "formats.md"
+    examples = doctest.DocTestParser().get_examples(manual.read_text(encoding="utf-8"))
+    assert examples
+    space = {}
+    for example in examples:
+        code = compile(example.source, str(manual), "single")
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(code, space)
+        assert out.getvalue().replace("```\n", "") == example.want.replace("```\n", "")
 
 
 # --- Every format argument takes all of it ---

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import devview as dv
-from strategies import SMALL, dtypes, record_dtypes, scalar_dtypes, without_titles
+from strategies import SMALL, any_names, dtypes, record_dtypes, scalar_dtypes, without_titles
 from support import run_clean
 
 
@@ -55,20 +55,31 @@ def test_view_of_scalars_has_the_format_of_the_dtype(dtype):
         assert dv.Format(v) == dv.Format(dtype)
 
 
-# NumPy's buffer of this record says 'T{T{(2)h:a:}:r:xi:b:}' or the like for its own offsets.
-MISREAD = np.dtype(
-    [("a", "i1"), ("r", np.dtype([("d", "f8"), ("h", "i2")], align=True), (2,)), ("c", "i1")],
-    align=True,
-)
+# Its buffer says 'T{(3)T{f:x:1s:y:}:w:xxxxxxxxx@i:o:?:z:}': elements of 5 bytes, where they have 8.
+INNER = np.dtype([("x", "f4"), ("y", "S1")], align=True)
+MISREAD = np.dtype([("w", INNER, (3,)), ("o", "i4"), ("z", "?")])
 
 
-def test_values_of_aligned_nested_records():
-    array = np.zeros(3, MISREAD)
-    array["a"], array["c"] = [1, 2, 3], [7, 8, 9]
-    array["r"]["h"] = [[4, 5]] * 3
+def test_values_of_an_array_whose_buffer_misplaces_them():
+    array = np.zeros(2, MISREAD)
+    array["w"]["y"] = [[b"a", b"b", b"c"]] * 2
+    array["o"] = [7, 8]
+    with dv.view(memoryview(array)) as v:  # no dtype to be seen: the text is all there is
+        assert dv.Format(v) != dv.Format(MISREAD)
     with dv.view(array) as v:
         assert dv.Format(v) == dv.Format(MISREAD)
-        assert v[1] == (2, [(0.0, 4), (0.0, 5)], 8)
+        assert v[1] == ([(0.0, b"a"), (0.0, b"b"), (0.0, b"c")], 8, False)
+        told = np.asarray(v)["w"]["y"].tolist()
+    assert told == array["w"]["y"].tolist()
+
+
+@given(st.lists(any_names, min_size=1, max_size=4, unique=True))
+def test_names_of_fields(labels):
+    dtype = np.dtype([(label, "i2") for label in labels])
+    format = dv.Format(dtype)
+    assert [field.name for field in format.fields] == labels
+    assert format.to_numpy() == dtype
+    assert dv.Format(format.to_descr()) == format
 
 
 @given(record_dtypes(empty=False, titles=False), st.randoms())
