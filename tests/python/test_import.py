@@ -277,7 +277,7 @@ def test_from_buffer_takes_a_format_for_one_that_contradicts_the_itemsize():
 
     unions = (Either * 3 * 2)()
     assert (memoryview(unions).format, memoryview(unions).itemsize) == ("B", 8)
-    with pytest.raises(dv.FormatError, match="itemsize 8 of 'B'"):
+    with pytest.raises(dv.FormatError, match="Either is a union"):
         dv.from_buffer(unions)
     v = dv.from_buffer(unions, format="d")
     assert (v.ptr, v.shape, v.strides) == (ctypes.addressof(unions), (2, 3), (24, 8))
