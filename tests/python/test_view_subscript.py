@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
 import numpy as np
 import pytest
@@ -130,8 +131,10 @@ def test_wrong_keys_are_refused_with_a_reason(device, key, error, words):
     v = dv.zeros((3, 4), "i", device=device)
     with pytest.raises(error, match=words):
         v[key]
+    # For a slice the value is asked for its buffer first, as memoryview does.
+    value = dv.zeros((3, 4), "i") if isinstance(key, slice) else 0
     with pytest.raises(error, match=words):
-        v[key] = 0
+        v[key] = value
     assert v.tobytes() == bytes(48)
 
 
@@ -324,8 +327,11 @@ def test_iteration_len_and_in():
 def test_iteration_over_zero_dimensions_is_refused():
     with pytest.raises(TypeError):
         iter(dv.zeros(())).__next__()
-    with pytest.raises(TypeError):
-        len(dv.zeros(()))
+    if sys.version_info >= (3, 12):
+        with pytest.raises(TypeError):
+            len(dv.zeros(()))
+    else:
+        assert len(dv.zeros(())) == len(memoryview(np.zeros(()))) == 1
 
 
 def test_views_match_sequence_patterns():
