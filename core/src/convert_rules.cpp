@@ -85,6 +85,9 @@ void require_convertible(const char* function, const Format& from, const Format&
     std::string text = std::string(function) + ": format '" + from.text() + "' into '" + to.text() +
                        "': no conversion";
     if (convertible(from, to, Casting::unsafe)) text += " within the kind of value; astype has one";
+    if (from.kind() == Kind::complex_floating && to.kind() != Kind::complex_floating) {
+        text += ": the imaginary parts would be lost; cast to pairs of reals instead";
+    }
     throw FormatError(text, 0);
 }
 

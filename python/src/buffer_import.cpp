@@ -84,8 +84,8 @@ Format buffer_format(const Py_buffer& buffer) {
     return Format::with_itemsize(text, buffer.itemsize);
 }
 
-/// What is said of the items by one who knows better: their bytes. ctypes calls packed structures
-/// and unions "B" whatever their size, and its bit-fields whole words.
+/// What is said of the items by one who knows better: their bytes. ctypes calls unions "B" whatever
+/// their size, and its bit-fields whole words.
 Format buffer_bytes(const Py_buffer& buffer) {
     try {
         return buffer_format(buffer);

@@ -131,10 +131,7 @@ void hand_out(PyObject* self, Obtained obtained, Py_buffer* buffer, int flags) {
         add_export(self, entry.get());
         *buffer = entry->inner;
         buffer->internal = entry.release();
-    } catch (py::error_already_set& error) {
-        release_obtained(self, obtained);
-        throw;
-    } catch (const std::bad_alloc&) {
+    } catch (...) {
         release_obtained(self, obtained);
         throw;
     }

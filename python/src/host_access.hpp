@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "devview/staging.hpp"
+#include "item.hpp"
 #include "view_object.hpp"
 
 namespace devview::python {
@@ -33,6 +34,14 @@ private:
 
 /// True if the host reads the view's memory in place and nothing has to be waited for.
 inline bool plain_host(const View& view) noexcept { return view.device().type == DeviceType::cpu; }
+
+/// The item at `data` of a plain host view. A tuple or list that it makes may start a collection,
+/// whose finalizers may release the view: what is more than one scalar is held meanwhile.
+inline PyObject* read_plain(const View& view, const char* data) {
+    if (view.format().native_scalar()) return unpack_item(*view.format().node(), data);
+    const View held = view;
+    return unpack_item(*held.format().node(), data);
+}
 
 /// Where the item at `data` of `axis` really lies: a suboffset means one more pointer (PEP 3118).
 inline const char* follow(const Layout& layout, int axis, const char* data) noexcept {

@@ -1,7 +1,6 @@
 // dv.view: one protocol is picked, then options narrow or move what came in.
 #include "import.hpp"
 
-#include <climits>
 #include <string>
 #include <vector>
 
@@ -90,7 +89,7 @@ View placed(View view, PyObject* device, PyObject* stream, PyObject* copy) {
         throw BufferError("view: copy=False, but " + to_string(view.device()) + " to " +
                           to_string(where) + " needs a copy");
     }
-    require_copyable(view, view, "view");
+    require_no_objects("view", view);
     const GilRelease release;
     return copy_to(view, where, Order::C, on);
 }
@@ -168,16 +167,11 @@ PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, Py
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const Arguments arguments(args, count, names, "_from_flags", {"object", "flags"});
         PyObject* const object = arguments.require(0);
-        const long flags = PyLong_AsLong(arguments.require(1));
-        if (flags == -1 && PyErr_Occurred()) return nullptr;
-        if (flags < INT_MIN || flags > INT_MAX) {
-            PyErr_Format(PyExc_OverflowError, "_from_flags: flags %ld, an int of 32 bits", flags);
-            return nullptr;
-        }
+        const int flags = read_flags(arguments.require(1), "_from_flags");
         // As memoryview, which shares another memoryview's buffer whatever the flags say.
         if (is_view(object)) return new_sub_view(object, View(live_view(object)));
         BufferRequest request;
-        if (!request.get(object, static_cast<int>(flags))) return nullptr;
+        if (!request.get(object, flags)) return nullptr;
         return new_view(view_of_buffer(request));
     });
 }
@@ -187,20 +181,15 @@ View import_view(PyObject* object) {
     return import_any(object);
 }
 
-void require_copyable(const View& dst, const View& src, const char* function) {
-    const std::string where = std::string(function) + ": ";
-    if (dst.format() != src.format()) {
-        throw FormatError(
-            where + "format '" + src.format().text() + "' into '" + dst.format().text() + "'", 0);
-    }
-    require_movable(function, dst, src);
+void require_no_objects(const char* function, const View& view) {
+    if (!view.format().has_objects()) return;
+    throw FormatError(
+        std::string(function) + ": format '" + view.format().text() + "' holds Python objects", 0);
 }
 
 void require_movable(const char* function, const View& dst, const View& src) {
+    require_no_objects(function, dst);
     const std::string where = std::string(function) + ": ";
-    if (dst.format().has_objects()) {
-        throw FormatError(where + "format '" + dst.format().text() + "' holds Python objects", 0);
-    }
     if (dst.ndim() != src.ndim() ||
         !std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
         throw LayoutError(where + "shape " + Layout::to_string(src.ndim(), src.shape()) + " into " +

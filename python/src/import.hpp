@@ -9,9 +9,8 @@ namespace devview::python {
 /// (ImportRefused when no protocol serves).
 View import_view(PyObject* object);
 
-/// Formats and shapes fit for an item copy without conversion, no Python objects among them.
-/// @throws FormatError, LayoutError (both ValueErrors), BufferError for a read-only target.
-void require_copyable(const View& dst, const View& src, const char* function);
+/// A copy of the bytes would copy references that nobody counts. @throws FormatError.
+void require_no_objects(const char* function, const View& view);
 
 /// Shapes are equal and the items no Python objects. @throws FormatError, LayoutError.
 void require_movable(const char* function, const View& dst, const View& src);

@@ -73,7 +73,7 @@ py::object copy_object(const py::object& object, const py::object& device, const
     const Stream on = read_stream(stream.ptr(), is_cuda(where) ? where : source.device());
     const bool fortran = !source.contiguous(Order::C) && source.contiguous(Order::F);
     const Order wanted = read_order(order.ptr(), fortran ? Order::F : Order::C);
-    require_copyable(source, source, "copy");
+    require_no_objects("copy", source);
     const auto copied = [&] {
         const GilRelease release;
         return copy_to(source, where, wanted, on);

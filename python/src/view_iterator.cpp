@@ -4,7 +4,10 @@
 #include "view_iterator.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "devview/copy_plan.hpp"
@@ -58,18 +61,27 @@ Block fetch(const View& view, Py_ssize_t first) {
 
 PyObject* next_on_device(ViewIterator* self, Py_ssize_t index) {
     const View view = live_view(self->view);  // a copy: the GIL goes while the block comes
-    Block& block = *self->block;
-    if (index < block.first || index >= block.end) block = fetch(view, index);
-    const std::int64_t at = (index - block.first) * view.itemsize();
-    return unpack_item(*view.format().node(), block.bytes.data() + at);
+    if (index < self->block->first || index >= self->block->end) {
+        Block fetched = fetch(view, index);
+        *self->block = std::move(fetched);
+    }
+    // A copy of the item: unpacking may come back here and fetch another block.
+    const auto size = static_cast<std::size_t>(view.itemsize());
+    const char* const data =
+        self->block->bytes.data() + static_cast<std::size_t>(index - self->block->first) * size;
+    alignas(std::max_align_t) char small[64];
+    std::vector<char> large;
+    if (size > sizeof small) large.resize(size);
+    char* const item = large.empty() ? small : large.data();
+    std::memcpy(item, data, size);
+    return unpack_item(*view.format().node(), item);
 }
 
 PyObject* next_item(ViewIterator* self, Py_ssize_t index) {
     const View& view = live_view(self->view);
     if (self->block != nullptr) return next_on_device(self, index);
     if (view.ndim() == 1 && plain_host(view) && view.suboffsets() == nullptr) {
-        return unpack_item(*view.format().node(),
-                           static_cast<const char*>(view.data()) + index * view.strides()[0]);
+        return read_plain(view, static_cast<const char*>(view.data()) + index * view.strides()[0]);
     }
     return view_item(self->view, index);
 }
@@ -79,6 +91,8 @@ PyObject* iterator_next(PyObject* object) {
     if (self->view == nullptr) return nullptr;
     if (self->index < self->length) {
         const Py_ssize_t index = self->index++;
+        // An item that runs user code may exhaust the iterator, which lets go of the view.
+        const auto held = py::reinterpret_borrow<py::object>(self->view);
         return guarded<PyObject*>(nullptr, [&] { return next_item(self, index); });
     }
     Py_CLEAR(self->view);

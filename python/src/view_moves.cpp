@@ -44,7 +44,7 @@ PyObject* view_to(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
         throw BufferError("to: copy=False, but " + to_string(view.device()) + " to " +
                           to_string(where) + " needs a copy");
     }
-    require_copyable(view, view, "to");
+    require_no_objects("to", view);
     View moved = [&] {
         const GilRelease release_gil;
         return copy_to(view, where, Order::C, stream);
@@ -58,7 +58,7 @@ PyObject* view_copy(PyObject* self, PyObject* const* values, Py_ssize_t count, P
     const Device where = read_device(arguments[0], view.device());
     const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
     const Order order = lying_order(view, arguments[1]);
-    require_copyable(view, view, "copy");
+    require_no_objects("copy", view);
     View made = [&] {
         const GilRelease release_gil;
         return copy_to(view, where, order, stream);
@@ -98,7 +98,7 @@ PyObject* view_astype(PyObject* self, PyObject* const* values, Py_ssize_t count,
         return self;
     }
     require_convertible("astype", view.format(), format, Casting::unsafe);
-    require_movable("astype", view, view);
+    require_no_objects("astype", view);
     if (format.itemsize() == 0) {
         throw FormatError("astype: format '" + format.str() + "' has itemsize 0", 0);
     }

@@ -142,17 +142,13 @@ View small_view(const View& view, const SmallSelection& selection) {
 
 View named_field(const View& view, PyObject* key) {
     if (view.format().kind() != Kind::record) {
-        PyErr_Format(PyExc_TypeError, "index: '%U' is a field name, format '%s' has no fields", key,
-                     view.format().text());
+        PyErr_Format(PyExc_TypeError, "index: '%U' is a field name, format '%.200s' has no fields",
+                     key, view.format().text());
         throw py::error_already_set();
     }
     Py_ssize_t size = 0;
     const char* const name = PyUnicode_AsUTF8AndSize(key, &size);
     if (name == nullptr) throw py::error_already_set();
-    if (view.format().kind() != Kind::record) {  // TypeError as memoryview's
-        throw py::type_error("index: field '" + std::string(name) + "', but format '" +
-                             view.format().text() + "' is no record");
-    }
     return view.field(std::string_view(name, static_cast<std::size_t>(size)));
 }
 
@@ -219,7 +215,12 @@ View read_source(PyObject* value) {
 /// As memoryview, whose error is a plain ValueError.
 void require_same_structure(const View& target, const View& source) {
     try {
-        require_copyable(target, source, "assign");
+        if (target.format() != source.format()) {
+            throw FormatError(std::string("assign: format '") + source.format().text() +
+                                  "' into '" + target.format().text() + "'; copyto converts",
+                              0);
+        }
+        require_movable("assign", target, source);
     } catch (const Error& error) {
         throw py::value_error(error.what());
     }
@@ -283,7 +284,7 @@ PyObject* view_item(PyObject* object, Py_ssize_t index) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const View& view = live_view(object);
         if (plain_vector(view)) {
-            return unpack_item(*view.format().node(), plain_item(view, index));
+            return read_plain(view, plain_item(view, index));
         }
         if (view.ndim() == 0) throw py::type_error("invalid indexing of 0-dim memory");
         const View rest = view.index(0, index);
@@ -295,7 +296,7 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         if (PyLong_CheckExact(key) && plain_vector(live_view(object))) {
             const View& view = view_object(object)->view;
-            return unpack_item(*view.format().node(), plain_item(view, index_value(key)));
+            return read_plain(view, plain_item(view, index_value(key)));
         }
         if (PyUnicode_Check(key)) {
             return new_sub_view(object, named_field(live_view(object), key));
@@ -311,8 +312,7 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
         if (select_small(view, keys, small)) {
             if (small.axes > 0) return new_sub_view(object, small_view(view, small));
             if (plain_host(view)) {
-                return unpack_item(*view.format().node(),
-                                   static_cast<const char*>(view.data()) + small.shift);
+                return read_plain(view, static_cast<const char*>(view.data()) + small.shift);
             }
             return read_item(small_view(view, small));
         }
