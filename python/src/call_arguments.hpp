@@ -19,7 +19,8 @@ public:
         std::copy(positional.begin(), positional.end(), names_);
         std::copy(keyword_only.begin(), keyword_only.end(), names_ + positional.size());
         const auto positions = static_cast<Py_ssize_t>(positional.size());
-        if (count > positions) fail("takes at most " + std::to_string(positions) + " arguments");
+        if (count > positions)
+            fail("takes at most " + std::to_string(positions) + " positional argument(s)");
         for (Py_ssize_t i = 0; i < count; ++i)
             values_[i] = values[i];
         for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {

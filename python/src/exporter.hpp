@@ -16,6 +16,9 @@ namespace devview::python {
 // The slots, exporter_buffer.cpp.
 int exporter_getbuffer(PyObject* self, Py_buffer* buffer, int flags);
 void exporter_releasebuffer(PyObject* self, Py_buffer* buffer);
+
+/// Ends the export behind `buffer`; false if it is none of ours (a C base filled it).
+bool release_export(PyObject* self, Py_buffer* buffer);
 int exporter_traverse(PyObject* self, visitproc visit, void* arg);
 void exporter_finalize(PyObject* self);
 

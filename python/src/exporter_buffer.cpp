@@ -55,6 +55,7 @@ bool same_answer(const Py_buffer& a, const Py_buffer& b) {
 /// Design 1: the answer is the delegate's own. A memoryview stands for what it views wherever that
 /// gives the same answer.
 void delegate(PyObject* object, Py_buffer* buffer, int flags) {
+    const RecursionScope scope;  // a delegate may be the exporter itself, or delegate back to it
     request(object, buffer, flags);
     if (!PyMemoryView_Check(object)) return;
     PyObject* const viewed = PyMemoryView_GET_BUFFER(object)->obj;
@@ -154,12 +155,15 @@ int exporter_getbuffer(PyObject* self, Py_buffer* buffer, int flags) {
 }
 
 void exporter_releasebuffer(PyObject* self, Py_buffer* buffer) {
+    if (release_export(self, buffer)) return;
     const CallbackScope scope;
+    release_native(self, buffer);
+}
+
+bool release_export(PyObject* self, Py_buffer* buffer) {
     const std::unique_ptr<Export> entry(take_export(self, buffer->internal));
-    if (entry == nullptr) {
-        release_native(self, buffer);
-        return;
-    }
+    if (entry == nullptr) return false;
+    const CallbackScope scope;
     buffer->internal = nullptr;
     PyBuffer_Release(&entry->inner);
     if (!entry->told) call_releaser(self, entry->obtained.ptr(), entry->of_2012);
@@ -171,6 +175,7 @@ void exporter_releasebuffer(PyObject* self, Py_buffer* buffer) {
             py::reinterpret_steal<py::object>(PyObject_CallMethod(obtained, "release", nullptr));
         if (!done) PyErr_Clear();  // the method exported it anew: those consumers keep it
     }
+    return true;
 }
 
 /// The exporter is alive as long as its exports are, so that it may show what they hold.

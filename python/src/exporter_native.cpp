@@ -1,6 +1,8 @@
 // What CPython 3.12 does for classes over C exporters, on every Python.
 #include "exporter_native.hpp"
 
+#include <utility>
+
 #include "devview/allocation.hpp"
 #include "exporter.hpp"
 #include "exporter_methods.hpp"
@@ -207,7 +209,7 @@ PyObject* get_native_buffer(PyObject* self, void* name) {
     });
 }
 
-char buffer_name[] = "__buffer__";
+[[maybe_unused]] char buffer_name[] = "__buffer__";  // of the attribute below 3.12
 char getbuffer_name[] = "__getbuffer__";
 
 }  // namespace
@@ -235,9 +237,24 @@ PyGetSetDef exporter_base_attributes[] = {
 
 namespace {
 releasebufferproc interpreter_release = nullptr;  // CPython's slot for a Python method
+
+/// CPython's slot calls the next class's after the Python method, with the same buffer: the C base
+/// is what is left then.
+void mixed_releasebuffer(PyObject* self, Py_buffer* buffer) {
+    static thread_local const Py_buffer* in_release = nullptr;
+    if (release_export(self, buffer)) return;
+    if (in_release == buffer) {
+        release_native(self, buffer);
+        return;
+    }
+    const Py_buffer* const outer = std::exchange(in_release, buffer);
+    interpreter_release(self, buffer);
+    in_release = outer;
 }
 
-releasebufferproc mixed_release_slot() noexcept { return interpreter_release; }
+}  // namespace
+
+releasebufferproc mixed_release_slot() noexcept { return mixed_releasebuffer; }
 
 void prepare_native() {
     py::dict members;

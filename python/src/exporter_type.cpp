@@ -27,7 +27,8 @@ PyType_Spec spec = {
 /// Puts the slots in that the class's methods call for; those of the interpreter (3.12) and those
 /// inherited go. True if the class is a buffer.
 ///
-/// A class without a getter has empty slots, so that consumers see no buffer at all.
+/// A class without a getter has none, so that consumers see no buffer at all; buffers that are out
+/// when it loses its getter still come back to their exports.
 bool install_slots(const py::type& cls) {
     auto* const type = reinterpret_cast<PyTypeObject*>(cls.ptr());
     if (!PyType_IsSubtype(type, exporter_base) || type == exporter_base) {
@@ -36,15 +37,13 @@ bool install_slots(const py::type& cls) {
     const Definition getter = find_getter(type);
     PyBufferProcs* const procs = type->tp_as_buffer;
     procs->bf_getbuffer = nullptr;
-    procs->bf_releasebuffer = nullptr;
+    procs->bf_releasebuffer = exporter_releasebuffer;
     if (getter.kind == Definition::Kind::python) {
         procs->bf_getbuffer = exporter_getbuffer;
-        procs->bf_releasebuffer = exporter_releasebuffer;
     } else if (getter.kind == Definition::Kind::native) {
-        const PyBufferProcs* const native = getter.native->tp_as_buffer;
         const bool mixed = find_releaser(type, false).kind == Definition::Kind::python;
-        procs->bf_getbuffer = native->bf_getbuffer;
-        procs->bf_releasebuffer = mixed ? mixed_release_slot() : native->bf_releasebuffer;
+        procs->bf_getbuffer = getter.native->tp_as_buffer->bf_getbuffer;
+        if (mixed) procs->bf_releasebuffer = mixed_release_slot();
     }
     return procs->bf_getbuffer != nullptr;
 }

@@ -232,8 +232,16 @@ void wrong_item_type(const FormatNode& format, PyObject* value, const ItemPath* 
 }
 
 void wrong_item_value(const FormatNode& format, PyObject* value, const ItemPath* path) {
-    PyErr_Format(PyExc_ValueError, "%sinvalid value %.100R for format '%.200s'", tell(path).c_str(),
-                 value, format.text);
+    // A huge int has no decimal text (sys.set_int_max_str_digits), a broken __repr__ none at all.
+    const auto shown = py::reinterpret_steal<py::object>(PyObject_Repr(value));
+    if (shown) {
+        PyErr_Format(PyExc_ValueError, "%sinvalid value %.100U for format '%.200s'",
+                     tell(path).c_str(), shown.ptr(), format.text);
+    } else if (PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "%sinvalid value of type %.100s for format '%.200s'",
+                     tell(path).c_str(), Py_TYPE(value)->tp_name, format.text);
+    }
     throw py::error_already_set();
 }
 

@@ -53,6 +53,7 @@ void each_item(PyObject* self, const char* operation, std::int64_t start, std::i
         const char* const at = follow(layout, 0, host.data() + i * layout.strides()[0]);
         const auto item = py::reinterpret_steal<py::object>(unpack_item(format, at));
         if (!visit(i, item.ptr())) return;
+        if ((i & 0xffff) == 0xffff && PyErr_CheckSignals() != 0) throw py::error_already_set();
     }
 }
 
