@@ -13,7 +13,7 @@ def exporter_of(memory, released, *bases):
             return memoryview(memory)
 
         def __release_buffer__(self, buffer):
-            released.append(bytes(buffer))
+            released.append(buffer.nbytes)
 
     return X
 
