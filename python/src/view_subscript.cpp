@@ -168,6 +168,30 @@ char* plain_item(const View& view, Py_ssize_t index) {
     return static_cast<char*>(view.data()) + at * view.strides()[0];
 }
 
+/// The address that a tuple of ints selects in a plain host view of as many axes; null for other
+/// keys and for indices out of range, of which the general path tells.
+const char* plain_element(const View& view, PyObject* key) noexcept {
+    const int ndim = view.ndim();
+    if (PyTuple_GET_SIZE(key) != ndim || !plain_host(view) || view.suboffsets() != nullptr) {
+        return nullptr;
+    }
+    const auto* data = static_cast<const char*>(view.data());
+    for (int axis = 0; axis < ndim; ++axis) {
+        PyObject* const part = PyTuple_GET_ITEM(key, axis);
+        if (!PyLong_CheckExact(part)) return nullptr;
+        const Py_ssize_t index = PyLong_AsSsize_t(part);
+        if (index == -1 && PyErr_Occurred()) {
+            PyErr_Clear();
+            return nullptr;
+        }
+        const std::int64_t extent = view.shape()[axis];
+        const std::int64_t at = index < 0 ? index + extent : index;
+        if (at < 0 || at >= extent) return nullptr;
+        data += at * view.strides()[axis];
+    }
+    return data;
+}
+
 /// Packing runs no user code ('O' would drop what was there) and cannot release the view.
 bool packs_alone(const FormatNode& format, PyObject* value) noexcept {
     switch (format.kind) {
@@ -297,6 +321,10 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
         if (PyLong_CheckExact(key) && plain_vector(live_view(object))) {
             const View& view = view_object(object)->view;
             return read_plain(view, plain_item(view, index_value(key)));
+        }
+        if (PyTuple_Check(key)) {
+            const View& view = live_view(object);
+            if (const char* const data = plain_element(view, key)) return read_plain(view, data);
         }
         if (PyUnicode_Check(key)) {
             return new_sub_view(object, named_field(live_view(object), key));
