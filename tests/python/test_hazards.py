@@ -1,5 +1,7 @@
 """User code and other threads in the middle of an operation: nothing dangles, nothing is lost."""
 
+import collections
+import ctypes
 import gc
 import sys
 import threading
@@ -199,3 +201,61 @@ def test_trace_tells_where_every_allocation_was_made():
         del views
     finally:
         dv.trace(False)
+
+
+@pytest.fixture
+def first_read(monkeypatch):
+    """Run code inside the first reading of a record's format, where its named tuple is made."""
+
+    def install(action):
+        def namedtuple(*args, **kwargs):
+            monkeypatch.undo()
+            action()
+            return collections.namedtuple(*args, **kwargs)
+
+        monkeypatch.setattr(collections, "namedtuple", namedtuple)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda v: v[0], lambda v: v[0, 0], lambda v: next(iter(v))],
+    ids=["item", "tuple", "iterator"],
+)
+def test_a_record_is_whole_though_its_reading_releases_the_view(first_read, read, request):
+    cells = (ctypes.c_int * 2)(1, 2)
+    name = request.node.callspec.id  # a format that was never read
+    shape = (1, 1) if name == "tuple" else (1,)
+    v = dv.from_pointer(
+        ctypes.addressof(cells),
+        shape,
+        f"T{{i:a_{name}:i:b:}}",
+        device="cpu",
+        owner=cells,
+        release=lambda stream: ctypes.memset(cells, 0xFF, 8),
+    )
+    first_read(v.release)
+    assert read(v) == (1, 2)
+    assert v.released
+    assert list(cells) == [-1, -1]
+
+
+def test_an_iterator_over_device_memory_may_be_advanced_while_it_reads(first_read):
+    host = dv.zeros(64, "T{q:number:100000s:text_of_an_iterator:}")
+    for i in range(64):
+        host["number"][i] = i
+    device = host.to(CUDA)
+    items = iter(device)
+    inner = []
+    first_read(lambda: inner.extend(next(items).number for _ in range(40)))
+    assert next(items).number == 0
+    assert inner == list(range(1, 41))
+    assert next(items).number == 41
+
+
+def test_an_iterator_may_be_exhausted_while_it_reads(first_read):
+    items = iter(dv.zeros(1, "T{i:exhausted:}"))
+    first_read(lambda: list(items))
+    assert next(items) == (0,)
+    assert list(items) == []
