@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -182,6 +183,12 @@ def run_clean(script: str, **options) -> str:
 # --- Py_buffer by ctypes: requests with flags that no Python function makes ---
 
 PYBUF_BITS = (0x1, 0x4, 0x8, 0x10, 0x20, 0x40, 0x80, 0x100)
+FLAG_SETS = [
+    sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
+]
+if sys.version_info >= (3, 13):
+    # The bit of INDIRECT alone is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
+    FLAG_SETS.remove(0x100)
 SIMPLE, WRITABLE, FORMAT, ND, STRIDES = 0, 0x1, 0x4, 0x8, 0x18
 C_CONTIGUOUS, F_CONTIGUOUS, ANY_CONTIGUOUS, INDIRECT = 0x38, 0x58, 0x98, 0x118
 FULL, FULL_RO = INDIRECT | WRITABLE | FORMAT, INDIRECT | FORMAT

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
-import sys
 
 import numpy as np
 import pytest
@@ -16,11 +14,11 @@ from support import (
     C_CONTIGUOUS,
     CUDA_DEVICES,
     F_CONTIGUOUS,
+    FLAG_SETS,
     FORMAT,
     FULL,
     FULL_RO,
     ND,
-    PYBUF_BITS,
     SIMPLE,
     STRIDES,
     WRITABLE,
@@ -31,12 +29,6 @@ from support import (
 )
 
 CUDA = CUDA_DEVICES[0]
-FLAG_SETS = [
-    sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
-]
-if sys.version_info >= (3, 13):
-    # The bit of INDIRECT alone is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
-    FLAG_SETS.remove(0x100)
 
 
 def suboffset_exporter(shape=(2, 3, 4)):

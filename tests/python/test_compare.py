@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import struct
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +15,6 @@ import devview as dv
 from support import CUDA_DEVICES
 
 CUDA = CUDA_DEVICES[0]
-ml_dtypes = pytest.importorskip("ml_dtypes")
 
 SMALL = {
     name: getattr(ml_dtypes, name)

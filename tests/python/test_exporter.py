@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
-
 import numpy as np
 import pytest
 
 import devview as dv
 from exporters import SPELLINGS, Kept, WithoutFlags
-from support import FULL, FULL_RO, PYBUF_BITS, SIMPLE, WRITABLE, answer, get_buffer, pattern
-
-FLAG_SETS = [
-    sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
-]
-if sys.version_info >= (3, 13):
-    # The bit of INDIRECT alone is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
-    FLAG_SETS.remove(0x100)
+from support import FLAG_SETS, FULL, FULL_RO, SIMPLE, WRITABLE, answer, get_buffer, pattern
 
 
 @pytest.mark.parametrize("cls", SPELLINGS)

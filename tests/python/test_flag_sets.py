@@ -7,16 +7,14 @@ of it must answer every request as `memoryview` does, or refuse it as `memoryvie
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 import struct
-import sys
 
 import pytest
 
 import cpython_suites
 import devview as dv
-from support import CUDA_DEVICES, EMULATED, FULL, PYBUF_BITS, answer, get_buffer
+from support import CUDA_DEVICES, EMULATED, FLAG_SETS, FULL, answer, get_buffer
 
 cpython_suites.require()
 
@@ -27,12 +25,6 @@ CUDA = CUDA_DEVICES[0]
 ROUNDS = range(12)
 PER_ROUND = 40
 
-FLAG_SETS = [
-    sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
-]
-if sys.version_info >= (3, 13):
-    # INDIRECT's own bit is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
-    FLAG_SETS.remove(0x100)
 # The names that CPython gives to sets: ndarray asks with them, and shows what came.
 NAMED_SETS = sorted(
     {getattr(tb, name) for name in dir(tb) if name.startswith("PyBUF_")}

@@ -6,7 +6,6 @@ import array
 import ctypes
 import enum
 import inspect
-import itertools
 import subprocess
 import sys
 import weakref
@@ -16,10 +15,10 @@ import pytest
 
 import devview as dv
 from support import (
+    FLAG_SETS,
     FULL,
     FULL_RO,
     ND,
-    PYBUF_BITS,
     SIMPLE,
     STRIDES,
     WRITABLE,
@@ -27,13 +26,6 @@ from support import (
     Request,
     pattern,
 )
-
-FLAG_SETS = [
-    sum(bits) for n in range(len(PYBUF_BITS) + 1) for bits in itertools.combinations(PYBUF_BITS, n)
-]
-if sys.version_info >= (3, 13):
-    # The bit of INDIRECT alone is PyBUF_READ, which PyObject_GetBuffer no longer passes on.
-    FLAG_SETS.remove(0x100)
 
 EXPORTERS = {
     "bytes": lambda: b"read-only",

@@ -13,6 +13,7 @@ import sys
 import types
 import weakref
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -400,7 +401,6 @@ def same_floats(a, b):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_small_floats_are_those_of_ml_dtypes(name):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     dtype = np.dtype(getattr(ml_dtypes, name))
     spec = f"T{{{'H' if dtype.itemsize == 2 else 'B'}:{name}:}}"
     bits = 4 if "4_" in name and "8" not in name else 6 if "float6" in name else 8 * dtype.itemsize
@@ -438,7 +438,6 @@ def test_small_floats_are_those_of_ml_dtypes(name):
 
 @pytest.mark.parametrize("name", ["int4", "uint4"])
 def test_four_bit_integers(name):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     low, high = (-8, 7) if name == "int4" else (0, 15)
     v = dv.zeros(16, f"T{{B:{name}:}}")
     values = list(range(low, high + 1))
