@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "devview/error.hpp"
 #include "owner.hpp"
+#include "protocols.hpp"
 #include "typestr.hpp"
 
 namespace devview::python {
@@ -95,31 +96,17 @@ void require_address_range(std::uintptr_t address, std::int64_t low, std::int64_
     }
 }
 
-std::optional<View> import_array_interface(PyObject* object, std::string& why) {
-    try {
-        const auto told = py::reinterpret_steal<py::object>(
-            PyObject_GetAttrString(object, "__array_interface__"));
-        if (!told) {
-            if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-            PyErr_Clear();
-            why = "not offered";
-            return std::nullopt;
-        }
-        if (!PyDict_Check(told.ptr())) throw py::type_error("it is no dict");
-        // A plain copy: a subclass could answer differently the second time.
-        return read(object, py::reinterpret_steal<py::dict>(PyDict_Copy(told.ptr())));
-    } catch (const Error& error) {
-        why = error.what();
-    } catch (const py::type_error& error) {
-        why = error.what();
-    } catch (py::error_already_set& error) {
-        if (!error.matches(PyExc_BufferError) && !error.matches(PyExc_ValueError) &&
-            !error.matches(PyExc_TypeError)) {
-            throw;
-        }
-        why = py::cast<std::string>(py::str(error.value()));
+std::optional<View> import_array_interface(const ImportRequest& request) {
+    const auto told = py::reinterpret_steal<py::object>(
+        PyObject_GetAttrString(request.object, "__array_interface__"));
+    if (!told) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+        PyErr_Clear();
+        return std::nullopt;
     }
-    return std::nullopt;
+    if (!PyDict_Check(told.ptr())) throw py::type_error("it is no dict");
+    // A plain copy: a subclass could answer differently the second time.
+    return read(request.object, py::reinterpret_steal<py::dict>(PyDict_Copy(told.ptr())));
 }
 
 }  // namespace devview::python

@@ -8,7 +8,9 @@
 
 #include "arguments.hpp"
 #include "devview/error.hpp"
+#include "exporter.hpp"
 #include "owner.hpp"
+#include "protocols.hpp"
 #include "view_object.hpp"
 
 namespace devview::python {
@@ -163,6 +165,19 @@ View view_of_buffer(BufferRequest& request, bool trust_format) {
 
 namespace {
 
+/// Asks by the buffer protocol. A Python class whose method returns a View of other memory than the
+/// host's gives that view; else `request` is filled.
+std::optional<View> ask_buffer(PyObject* object, BufferRequest& request) {
+    if (!is_exporter(object)) {
+        if (!request.get(object)) throw py::error_already_set();
+        return std::nullopt;
+    }
+    const Obtained obtained = ask_exporter(object, PyBUF_FULL_RO);
+    if (auto view = view_of_obtained(object, obtained)) return view;
+    hand_out(object, obtained, &*request, PyBUF_FULL_RO);
+    return std::nullopt;
+}
+
 /// The items of `view` as `wanted`: in its shape where that fits, bytes of a 0-d item as a vector.
 View as_format(const View& view, const Format& wanted) {
     if (view.ndim() > 0) return view.cast(wanted);
@@ -211,6 +226,13 @@ py::object from_buffer(const py::object& object, const py::object& format, const
 }
 
 }  // namespace
+
+std::optional<View> import_buffer(const ImportRequest& request) {
+    if (!PyObject_CheckBuffer(request.object)) return std::nullopt;
+    BufferRequest buffer;
+    if (auto view = ask_buffer(request.object, buffer)) return view;
+    return view_of_buffer(buffer);
+}
 
 void bind_from_buffer(py::module_& module) {
     module.def("from_buffer", from_buffer, py::arg("obj"), py::pos_only(), py::kw_only(),

@@ -5,26 +5,31 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "array_interface.hpp"
 #include "buffer_import.hpp"
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
+#include "protocols.hpp"
 
 namespace devview::python {
 
 namespace {
 
-bool is_refusal() {
-    return PyErr_ExceptionMatches(PyExc_BufferError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
-           PyErr_ExceptionMatches(PyExc_TypeError);
-}
+struct Protocol {
+    const char* name;
+    Importer* import;
+};
 
-std::string pending_message() {
-    py::error_already_set error;
-    return py::cast<std::string>(py::str(error.value()));
-}
+// The order of dv.view; Arrow comes last, for what offers nothing else.
+constexpr Protocol kProtocols[] = {
+    {"DLPack C exchange API", import_exchange},
+    {"buffer protocol", import_buffer},
+    {"__dlpack__", import_dlpack},
+    {"__cuda_array_interface__", import_cuda_array},
+    {"__array_interface__", import_array_interface},
+    {"Arrow", import_arrow},
+};
 
 [[noreturn]] void import_refused(PyObject* object, const std::string& tried) {
     const py::object type = py::module_::import("devview._devview").attr("ImportRefused");
@@ -33,39 +38,42 @@ std::string pending_message() {
     throw py::error_already_set();
 }
 
-/// Asks by the buffer protocol. A Python class whose method returns a View of other memory than the
-/// host's gives that view; else `request` is filled.
-std::optional<View> ask_buffer(PyObject* object, BufferRequest& request) {
-    if (!is_exporter(object)) {
-        if (!request.get(object)) throw py::error_already_set();
-        return std::nullopt;
+/// Why the exception in flight refuses the import; those that end it are thrown on.
+std::string refusal() {
+    try {
+        throw;
+    } catch (const Error& error) {
+        return error.what();
+    } catch (const py::type_error& error) {
+        return error.what();
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_BufferError) && !error.matches(PyExc_ValueError) &&
+            !error.matches(PyExc_TypeError)) {
+            throw;
+        }
+        return py::cast<std::string>(py::str(error.value()));
     }
-    const Obtained obtained = ask_exporter(object, PyBUF_FULL_RO);
-    if (auto view = view_of_obtained(object, obtained)) return view;
-    hand_out(object, obtained, &*request, PyBUF_FULL_RO);
+}
+
+/// Appends the name of the protocol and why it gave no view to `tried`.
+std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
+                        std::string& tried) {
+    std::string why = "not offered";
+    try {
+        if (auto view = protocol.import(request)) return view;
+    } catch (...) {
+        why = refusal();
+    }
+    tried += std::string(tried.empty() ? "" : "; ") + protocol.name + ": " + why;
     return std::nullopt;
 }
 
-View import_any(PyObject* object) {
+View import_any(const ImportRequest& request) {
     std::string tried;
-    if (PyObject_CheckBuffer(object)) {
-        try {
-            BufferRequest request;
-            if (auto view = ask_buffer(object, request)) return std::move(*view);
-            return view_of_buffer(request);
-        } catch (const Error& error) {
-            tried += std::string("buffer protocol: ") + error.what();
-        } catch (py::error_already_set& error) {
-            error.restore();
-            if (!is_refusal()) throw py::error_already_set();
-            tried += "buffer protocol: " + pending_message();
-        }
-    } else {
-        tried += "buffer protocol: not offered";
+    for (const Protocol& protocol : kProtocols) {
+        if (auto view = ask(protocol, request, tried)) return std::move(*view);
     }
-    std::string why;
-    if (auto view = import_array_interface(object, why)) return std::move(*view);
-    import_refused(object, tried + "; __array_interface__: " + why);
+    import_refused(request.object, tried);
 }
 
 View narrowed(View view, PyObject* readonly) {
@@ -121,7 +129,7 @@ ViewOptions read_options(PyObject* const* values, PyObject* names) {
 }
 
 PyObject* import_with(PyObject* object, const ViewOptions& options) {
-    View source = is_view(object) ? live_view(object) : import_any(object);
+    View source = is_view(object) ? live_view(object) : import_any({object, options.stream});
     const auto held = source.allocation();
     View view = narrowed(placed(std::move(source), options.device, options.stream, options.copy),
                          options.readonly);
@@ -143,7 +151,7 @@ PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObj
                          count);
             return nullptr;
         }
-        if (names == nullptr && !is_view(args[0])) return new_view(import_any(args[0]));
+        if (names == nullptr && !is_view(args[0])) return new_view(import_any({args[0]}));
         return import_with(args[0], read_options(args + 1, names));
     });
 }
@@ -178,7 +186,13 @@ PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, Py
 
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
-    return import_any(object);
+    return import_any({object});
+}
+
+View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {
+    std::string tried;
+    if (auto view = ask({protocol, importer}, request, tried)) return std::move(*view);
+    import_refused(request.object, tried);
 }
 
 void require_no_objects(const char* function, const View& view) {
@@ -247,6 +261,10 @@ void bind_imports(py::module_& module) {
     if (PyModule_AddFunctions(module.ptr(), functions) != 0) throw py::error_already_set();
     bind_from_buffer(module);
     bind_from_pointer(module);
+    bind_dlpack(module);
+    bind_exchange(module);
+    bind_cuda_array(module);
+    bind_arrow(module);
 }
 
 }  // namespace devview::python

@@ -3,6 +3,7 @@
 
 #include "devview/error.hpp"
 #include "owner.hpp"
+#include "protocols.hpp"
 #include "stream_object.hpp"
 #include "view_object.hpp"
 #include "view_slots.hpp"
@@ -118,6 +119,12 @@ PyGetSetDef view_attributes[] = {
      nullptr},
     {"exports", exports, nullptr, "Living buffers and stagings of this very view.", nullptr},
     {"released", released, nullptr, "True after release().", nullptr},
+    {"__array_interface__", view_array_interface, nullptr, "NumPy's array interface, version 3.",
+     nullptr},
+    {"__cuda_array_interface__", view_cuda_array_interface, nullptr,
+     "The CUDA array interface, version 3.", nullptr},
+    {"__cuda_stream__", view_cuda_stream, nullptr, "A method that gives (0, stream handle).",
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -11,6 +11,7 @@
 #include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
+#include "protocols.hpp"
 #include "staging_object.hpp"
 #include "view_items.hpp"
 #include "view_moves.hpp"
@@ -282,6 +283,16 @@ PyMethodDef view_methods[] = {
          "    # written back here\n\n"
          "Raises BufferError for a writable staging of a read-only view, or one that overlaps "
          "another."),
+    FAST("__dlpack__", view_dlpack,
+         "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+         "The memory as a DLPack capsule."),
+    {"__dlpack_device__", view_dlpack_device, METH_NOARGS,
+     "__dlpack_device__($self, /)\n--\n\nDLPack's (device type, device id)."},
+    FAST("__arrow_c_array__", view_arrow_array,
+         "__arrow_c_array__($self, /, requested_schema=None)\n--\n\nThe items as an Arrow array."),
+    FAST("__arrow_c_device_array__", view_arrow_device_array,
+         "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\nThe items as "
+         "an Arrow array on a device."),
     {nullptr, nullptr, 0, nullptr},
 };
 
