@@ -5,6 +5,7 @@
 
 #include "devview/error.hpp"
 #include "ledger_list.hpp"
+#include "recycled.hpp"
 
 namespace devview {
 
@@ -22,9 +23,10 @@ std::string counted(std::int64_t n, const char* noun) {
 StreamUses::~StreamUses() = default;
 
 std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
-    // make_shared is the only step that can fail before the block is ours; if the ledger's row
+    // allocate_shared is the only step that can fail before the block is ours; if the ledger's row
     // cannot be made afterwards, the block goes back to the caller untouched.
-    auto allocation = std::make_shared<Allocation>(Key{}, std::move(block));
+    auto allocation =
+        std::allocate_shared<Allocation>(Recycled<Allocation>{}, Key{}, std::move(block));
     try {
         Ledger::get().enter(*allocation);
     } catch (...) {

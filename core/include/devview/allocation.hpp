@@ -62,6 +62,7 @@ public:
         void* context = nullptr;
         std::unique_ptr<StreamUses> uses{};
         Origin origin = Origin::foreign;
+        bool viewed = false;  ///< born with the view that is made next, with View's `counted` tag
     };
 
     /// Takes `block` over. If this throws (std::bad_alloc), nothing was taken and the release never
@@ -151,7 +152,8 @@ public:
         friend class Allocation;
         Key() = default;
     };
-    Allocation(Key, Block&& block) noexcept : block_(std::move(block)) {}
+    Allocation(Key, Block&& block) noexcept
+        : block_(std::move(block)), state_(block_.viewed ? 1 : 0) {}
 
 private:
     friend class Ledger;
@@ -167,10 +169,10 @@ private:
     void give_back() noexcept;
 
     Block block_;
-    std::atomic<std::uint64_t> state_{0};  ///< freed and busy bits, exports, views
-    Allocation* previous_ = nullptr;       ///< the ledger's list
+    std::atomic<std::uint64_t> state_;  ///< freed and busy bits, exports, views
+    Allocation* previous_ = nullptr;    ///< the ledger's list
     Allocation* next_ = nullptr;
-    std::string made_at_{};
+    std::unique_ptr<std::string> made_at_{};  ///< null: unknown
 };
 
 /// Failed releases so far in this process.

@@ -37,6 +37,17 @@ public:
           readonly_(readonly) {
         if (allocation_) allocation_->add_view();
     }
+
+    /// The first view of a block that was adopted with `viewed`: it is counted already.
+    struct Counted {};
+    View(Counted, std::shared_ptr<Allocation> allocation, void* data, Format format, Layout layout,
+         bool readonly) noexcept
+        : allocation_(std::move(allocation)),
+          data_(data),
+          format_(std::move(format)),
+          layout_(std::move(layout)),
+          readonly_(readonly) {}
+
     View(const View& other);
     View(View&& other) noexcept
         : allocation_(std::move(other.allocation_)),
@@ -48,7 +59,7 @@ public:
     View& operator=(const View& other);
     View& operator=(View&& other) noexcept;
     ~View() {
-        if (allocation_) allocation_->drop_view();
+        if (allocation_) uncount(allocation_);
     }
 
     bool released() const noexcept { return allocation_ == nullptr; }
@@ -104,6 +115,10 @@ public:
     View with_stream(Stream stream) const;
 
 private:
+    /// The last holder's view needs no count any more: the allocation goes with it.
+    static void uncount(const std::shared_ptr<Allocation>& allocation) noexcept {
+        if (allocation.use_count() != 1) allocation->drop_view();
+    }
     View with_layout(Layout layout, std::int64_t shift) const;
     void require_live(const char* function) const;
     void require_same_objects(const Format& format) const;
