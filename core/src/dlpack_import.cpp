@@ -102,19 +102,6 @@ void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds)
     return static_cast<char*>(data) + byte_offset;
 }
 
-void require_version(const dlpack::ManagedTensorVersioned& tensor) {
-    // Minor versions only add enumerators, and those are looked at one by one.
-    if (tensor.version.major == dlpack::kMajor) return;
-    throw BufferError("dlpack: version " + std::to_string(tensor.version.major) + "." +
-                      std::to_string(tensor.version.minor) + ", major version 1 is understood");
-}
-void require_version(const dlpack::ManagedTensor&) noexcept {}
-
-std::uint64_t flags_of(const dlpack::ManagedTensorVersioned& tensor) noexcept {
-    return tensor.flags;
-}
-std::uint64_t flags_of(const dlpack::ManagedTensor&) noexcept { return 0; }
-
 template <class Managed>
 void call_deleter(Managed* tensor) noexcept {
     try {
@@ -128,10 +115,7 @@ void call_deleter(Managed* tensor) noexcept {
 
 template <class Managed>
 View take_over(Managed* tensor, Stream stream, Adopt adopt) {
-    if (tensor == nullptr) throw BufferError("dlpack: the managed tensor is null");
-    require_version(*tensor);
-    const std::uint64_t flags = flags_of(*tensor);
-    TensorDescription read = read_dlpack(tensor->dl_tensor, flags);
+    TensorDescription read = read_dlpack(dlpack::tag(tensor));
     Allocation::Block block;
     block.data = static_cast<char*>(read.data) + read.bounds.low;
     block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
@@ -142,7 +126,7 @@ View take_over(Managed* tensor, Stream stream, Adopt adopt) {
     };
     block.context = tensor;
     return View(adopt(std::move(block)), read.data, std::move(read.format), std::move(read.layout),
-                (flags & dlpack::kReadOnly) != 0);
+                read.readonly);
 }
 
 }  // namespace
@@ -154,7 +138,25 @@ TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags)
     Layout layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
     const ByteBounds bounds = layout.bounds(itemsize);
     void* const data = read_data(tensor.data, tensor.byte_offset, bounds);
-    return {data, std::move(format), std::move(layout), device, bounds};
+    const bool readonly = (flags & dlpack::kReadOnly) != 0;
+    return {data, std::move(format), std::move(layout), device, bounds, readonly};
+}
+
+TensorDescription read_dlpack(const DLManagedTensorVersioned* managed) {
+    const auto* const tensor = dlpack::abi(managed);
+    if (tensor == nullptr) throw BufferError("dlpack: the managed tensor is null");
+    const dlpack::Version version = tensor->version;
+    // Minor versions only add enumerators, and those are looked at one by one.
+    if (version.major != dlpack::kMajor) {
+        throw BufferError("dlpack: version " + std::to_string(version.major) + "." +
+                          std::to_string(version.minor) + ", major version 1 is understood");
+    }
+    return read_dlpack(tensor->dl_tensor, tensor->flags);
+}
+
+TensorDescription read_dlpack(const DLManagedTensor* managed) {
+    if (managed == nullptr) throw BufferError("dlpack: the managed tensor is null");
+    return read_dlpack(dlpack::abi(managed)->dl_tensor, 0);
 }
 
 View from_dlpack(DLManagedTensorVersioned* tensor, Stream stream, Adopt adopt) {

@@ -41,22 +41,25 @@ struct TensorDescription {
     Layout layout;      ///< strides of axes below two items are those of a dense array
     Device device;      ///< id 0 for cpu, pinned and managed, whatever the producer numbers them
     ByteBounds bounds;  ///< relative to data
+    bool readonly;
 };
 
 /// Reads every member once. Null strides are C-contiguous; unaligned data is legal.
 /// @throws LayoutError, FormatError, BufferError (device)  naming the member, its value and the
 /// limit. `flags` as of the managed tensor; 0 for a legacy one: items under 8 bits are packed.
 DEVVIEW_CORE_API TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags);
+/// @throws BufferError  also for null and for a major version other than 1, of which nothing else
+/// is looked at.
+DEVVIEW_CORE_API TensorDescription read_dlpack(const DLManagedTensorVersioned* tensor);
+DEVVIEW_CORE_API TensorDescription read_dlpack(const DLManagedTensor* tensor);
 
-/// Makes an allocation of a block; cuda/'s adopt_tensor where the memory may be a device's.
+/// Makes an allocation of a block; cuda/'s adopt_waiting where the memory may be a device's.
 using Adopt = std::shared_ptr<Allocation> (*)(Allocation::Block&& block);
 
 /// Takes `tensor` over: its deleter runs when the last view goes (a null one is legal).
 /// Everything is checked first. If this throws, nothing was taken over: the deleter has not run and
-/// is the caller's to call. `stream`: the one the memory is ready on. The block that `adopt` gets
-/// has the tensor as its context.
-/// @throws LayoutError, FormatError, BufferError  also for a major version other than 1, of which
-/// nothing but the deleter was looked at.
+/// is the caller's to call. `stream`: the one the memory is ready on.
+/// @throws LayoutError, FormatError, BufferError  as read_dlpack().
 DEVVIEW_CORE_API View from_dlpack(DLManagedTensorVersioned* tensor, Stream stream = {},
                                   Adopt adopt = &Allocation::adopt);
 DEVVIEW_CORE_API View from_dlpack(DLManagedTensor* tensor, Stream stream = {},
