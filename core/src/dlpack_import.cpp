@@ -1,5 +1,6 @@
 // A managed tensor as a View: everything that it says is checked before it is taken over.
 #include <exception>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -26,32 +27,6 @@ Format read_format(dlpack::DataType type, std::uint64_t flags) {
                           0);
     }
     return format;
-}
-
-Device read_device(dlpack::DeviceTag tag) {
-    const Device device{static_cast<DeviceType>(tag.type), tag.id};
-    if (tag.id < 0) throw BufferError("dlpack: device id " + number(tag.id) + ", minimum 0");
-    switch (device.type) {
-        case DeviceType::cpu:
-        case DeviceType::cuda_host:
-        case DeviceType::cuda_managed:
-            return {device.type, 0};  // XLA numbers its CPU devices, CuPy tells the GPU of managed
-        case DeviceType::cuda:
-        case DeviceType::opencl:
-        case DeviceType::vulkan:
-        case DeviceType::metal:
-        case DeviceType::vpi:
-        case DeviceType::rocm:
-        case DeviceType::rocm_host:
-        case DeviceType::ext_dev:
-        case DeviceType::oneapi:
-        case DeviceType::webgpu:
-        case DeviceType::hexagon:
-        case DeviceType::maia:
-        case DeviceType::trainium:
-            return device;
-    }
-    throw BufferError("dlpack: device type " + number(tag.type) + ", unknown to DLPack 1.3");
 }
 
 /// Byte strides, the producer's copied before they are looked at: it may write to them meanwhile.
@@ -129,11 +104,46 @@ View take_over(Managed* tensor, Stream stream, Adopt adopt) {
                 read.readonly);
 }
 
+[[noreturn]] void refuse_device_type(std::int64_t type) {
+    throw BufferError("dlpack: device type " + number(type) + ", unknown to DLPack 1.3");
+}
+
 }  // namespace
+
+Device dlpack_device(std::int64_t type, std::int64_t id) {
+    constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();
+    if (id < 0 || id > kMaxId) {
+        throw BufferError("dlpack: device id " + number(id) + ", minimum 0, limit " +
+                          number(kMaxId));
+    }
+    if (type < 0 || type > kMaxId) refuse_device_type(type);
+    const Device device{static_cast<DeviceType>(type), static_cast<std::int32_t>(id)};
+    switch (device.type) {
+        case DeviceType::cpu:
+        case DeviceType::cuda_host:
+        case DeviceType::cuda_managed:
+            return {device.type, 0};  // XLA numbers its CPU devices, CuPy tells the GPU of managed
+        case DeviceType::cuda:
+        case DeviceType::opencl:
+        case DeviceType::vulkan:
+        case DeviceType::metal:
+        case DeviceType::vpi:
+        case DeviceType::rocm:
+        case DeviceType::rocm_host:
+        case DeviceType::ext_dev:
+        case DeviceType::oneapi:
+        case DeviceType::webgpu:
+        case DeviceType::hexagon:
+        case DeviceType::maia:
+        case DeviceType::trainium:
+            return device;
+    }
+    refuse_device_type(type);
+}
 
 TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
     Format format = read_format(tensor.dtype, flags);
-    const Device device = read_device(tensor.device);
+    const Device device = dlpack_device(tensor.device.type, tensor.device.id);
     const std::int64_t itemsize = format.itemsize();
     Layout layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
     const ByteBounds bounds = layout.bounds(itemsize);
