@@ -37,6 +37,19 @@ std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
     return allocation;
 }
 
+std::shared_ptr<Allocation> Allocation::adopt_viewed(void* data, std::size_t nbytes, Device device,
+                                                     Release release, void* context) {
+    auto allocation = std::allocate_shared<Allocation>(Recycled<Allocation>{}, Key{}, data, nbytes,
+                                                       device, release, context);
+    try {
+        Ledger::get().enter(*allocation);
+    } catch (...) {
+        allocation->state_.store(kFreed);
+        throw;
+    }
+    return allocation;
+}
+
 Allocation::~Allocation() {
     if (!freed()) give_back();  // nobody else can claim it any more
 }

@@ -1,11 +1,11 @@
 // A View as a managed tensor: one block with the struct, what it holds, shape and strides.
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "devview/dlpack.hpp"
 #include "devview/error.hpp"
+#include "recycled.hpp"
 
 namespace devview {
 
@@ -19,19 +19,39 @@ using dlpack::ManagedTensorVersioned;
     throw BufferError("dlpack: format '" + std::string(format.text()) + "': " + why);
 }
 
-/// The struct comes first: the deleter gets its address. Shape and strides follow.
+constexpr int kFewAxes = 4;
+
+/// The struct comes first: the deleter gets its address. Shape and strides follow. Tensors of few
+/// axes come and go with each hand-over: theirs are blocks of one size, kept for reuse.
 template <class Managed>
 struct Exported {
     Managed tensor;
     std::shared_ptr<Allocation> allocation;
+    bool small;  ///< a block of few axes; what the tensor says is its consumer's
 
     std::int64_t* extents() noexcept { return reinterpret_cast<std::int64_t*>(this + 1); }
+
+    static constexpr std::size_t bytes(int ndim) noexcept {
+        return sizeof(Exported) + static_cast<std::size_t>(ndim) * 2 * sizeof(std::int64_t);
+    }
+    static void* take_block(int ndim) {
+        if (ndim > kFewAxes) return ::operator new(bytes(ndim));
+        return recycled::take<sizeof(Exported) + kFewAxes * 2 * sizeof(std::int64_t)>();
+    }
+    static void give_block(void* block, bool small) noexcept {
+        if (small) {
+            recycled::give<sizeof(Exported) + kFewAxes * 2 * sizeof(std::int64_t)>(block);
+        } else {
+            ::operator delete(block);
+        }
+    }
 
     static void destroy(Managed* tensor) noexcept {
         auto* const self = reinterpret_cast<Exported*>(tensor);
         const std::shared_ptr<Allocation> last = std::move(self->allocation);
+        const bool small = self->small;
         self->~Exported();
-        std::free(self);
+        give_block(self, small);
         last->drop_export();  // the block itself, and with it user code, goes at the very end
     }
 };
@@ -88,18 +108,18 @@ void fill(const View& view, DataType type, dlpack::Tensor& out, std::int64_t* sh
 
 template <class Managed>
 Managed* make(const View& view, DataType type) {
-    const std::size_t axes = static_cast<std::size_t>(view.ndim()) * 2 * sizeof(std::int64_t);
-    void* const block = std::malloc(sizeof(Exported<Managed>) + axes);
-    if (block == nullptr) throw std::bad_alloc();
+    using Block = Exported<Managed>;
+    const bool small = view.ndim() <= kFewAxes;
+    void* const block = Block::take_block(view.ndim());
     try {
         view.allocation()->add_export();
     } catch (...) {
-        std::free(block);
+        Block::give_block(block, small);
         throw;
     }
-    auto* const self = ::new (block) Exported<Managed>{Managed{}, view.allocation()};
+    auto* const self = ::new (block) Block{Managed{}, view.allocation(), small};
     self->tensor.manager_ctx = self;
-    self->tensor.deleter = &Exported<Managed>::destroy;
+    self->tensor.deleter = &Block::destroy;
     fill(view, type, self->tensor.dl_tensor, self->extents(), self->extents() + view.ndim());
     return &self->tensor;
 }

@@ -60,36 +60,52 @@ private:
     static inline thread_local List list{};
 };
 
-/// A standard allocator over FreeBlocks, for std::allocate_shared.
+namespace recycled {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kUsed = false;  // a use after free must stay visible
+#else
+constexpr bool kUsed = true;
+#endif
+
+/// `size` bytes, for give<size>(), by any thread. @throws std::bad_alloc
+template <std::size_t size>
+void* take() {
+    if (kUsed) {
+        if (void* const block = FreeBlocks<size>::take()) return block;
+    }
+    return ::operator new(size);
+}
+
+template <std::size_t size>
+void give(void* block) noexcept {
+    if (kUsed && FreeBlocks<size>::give(block)) return;
+    ::operator delete(block);
+}
+
+}  // namespace recycled
+
+/// A standard allocator over them, for std::allocate_shared.
 template <class T>
 struct Recycled {
     using value_type = T;
+    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__, "plain operator new is used");
 
     Recycled() noexcept = default;
     template <class U>
     Recycled(const Recycled<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
 
     T* allocate(std::size_t count) {
-        if (count == 1 && kUsed) {
-            if (void* const block = FreeBlocks<sizeof(T)>::take()) return static_cast<T*>(block);
-        }
+        if (count == 1) return static_cast<T*>(recycled::take<sizeof(T)>());
         return static_cast<T*>(::operator new(count * sizeof(T)));
     }
     void deallocate(T* memory, std::size_t count) noexcept {
-        if (count == 1 && kUsed && FreeBlocks<sizeof(T)>::give(memory)) return;
+        if (count == 1) return recycled::give<sizeof(T)>(memory);
         ::operator delete(memory);
     }
 
     friend bool operator==(const Recycled&, const Recycled&) noexcept { return true; }
     friend bool operator!=(const Recycled&, const Recycled&) noexcept { return false; }
-
-private:
-#if defined(__SANITIZE_ADDRESS__)
-    static constexpr bool kUsed = false;  // a use after free must stay visible
-#else
-    static constexpr bool kUsed = true;
-#endif
-    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__, "plain operator new is used");
 };
 
 }  // namespace devview

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "owner.hpp"
+#include "view_object.hpp"
 
 namespace devview::python {
 
@@ -108,73 +109,92 @@ const Format* native_format(const DescrHead& descr) noexcept {
     return native && number >= 0 && number < kTypeCount ? formats[number] : nullptr;
 }
 
-struct Axes {
-    std::int64_t shape[3];
-    std::int64_t strides[3];
+/// What is read of an array: everything but its axes, which are checked.
+struct ArrayMemory {
+    const ArrayHead* head;
+    const Format* format;
     ByteBounds bounds;
+
+    const std::int64_t* shape() const noexcept {
+        return reinterpret_cast<const std::int64_t*>(head->shape);
+    }
+    const std::int64_t* strides() const noexcept {
+        return reinterpret_cast<const std::int64_t*>(head->strides);
+    }
+    bool has(int flags) const noexcept { return (head->flags & flags) != 0; }
+
+    /// NumPy keeps any stride for an extent of 1, but its buffers of contiguous arrays do not.
+    Layout layout() const noexcept {
+        if (!has(kCContiguous | kFContiguous)) return Layout::small(head->ndim, shape(), strides());
+        return Layout::small_dense(head->ndim, shape(), format->itemsize(),
+                                   has(kCContiguous) ? Order::C : Order::F);
+    }
 };
 
-/// Dense strides of a contiguous array: extents of 1 may have any in NumPy, but not in its buffers.
-bool dense_axes(const ArrayHead& array, std::int64_t itemsize, Axes& axes) noexcept {
-    const bool c_order = (array.flags & kCContiguous) != 0;
+/// The bytes that the items span. False for what Layout::strided should look at.
+bool read_bounds(const ArrayMemory& memory, ByteBounds& bounds) noexcept {
+    const bool dense = memory.has(kCContiguous | kFContiguous);
+    const std::int64_t itemsize = memory.format->itemsize();
     std::int64_t size = itemsize;
-    for (int k = 0; k < array.ndim; ++k) {
-        const int axis = c_order ? array.ndim - 1 - k : k;
-        axes.shape[axis] = array.shape[axis];
-        axes.strides[axis] = size;
-        if (array.shape[axis] <= 0 || __builtin_mul_overflow(size, axes.shape[axis], &size)) {
-            return false;
-        }
-    }
-    axes.bounds = {0, size};
-    return true;
-}
-
-/// The strides as they stand. False for what Layout::strided should look at.
-bool strided_axes(const ArrayHead& array, std::int64_t itemsize, Axes& axes) noexcept {
-    std::int64_t size = itemsize;
-    ByteBounds& bounds = axes.bounds;
-    bounds = {0, itemsize};
-    for (int axis = 0; axis < array.ndim; ++axis) {
-        const std::int64_t extent = axes.shape[axis] = array.shape[axis];
-        const std::int64_t stride = axes.strides[axis] = array.strides[axis];
+    std::int64_t low = 0;
+    std::int64_t high = itemsize;
+    for (int axis = 0; axis < memory.head->ndim; ++axis) {
+        const std::int64_t extent = memory.shape()[axis];
+        if (extent <= 0 || __builtin_mul_overflow(size, extent, &size)) return false;
+        if (dense) continue;
         std::int64_t reach = 0;
-        if (extent <= 0 || __builtin_mul_overflow(size, extent, &size) ||
-            __builtin_mul_overflow(extent - 1, stride, &reach) ||
-            __builtin_add_overflow(reach < 0 ? bounds.low : bounds.high, reach,
-                                   reach < 0 ? &bounds.low : &bounds.high)) {
+        if (__builtin_mul_overflow(extent - 1, memory.strides()[axis], &reach) ||
+            __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high)) {
             return false;
         }
     }
+    bounds = {low, dense ? size : high};
     std::int64_t span = 0;
     return !__builtin_sub_overflow(bounds.high, bounds.low, &span);
+}
+
+bool is_array(PyObject* object) {
+    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
+}
+
+bool read_array(PyObject* object, ArrayMemory& memory) noexcept {
+    memory.head = reinterpret_cast<const ArrayHead*>(object);
+    memory.format = native_format(*memory.head->descr);
+    // Items out of place are spelled in standard sizes, and an array that warns of writes is told
+    // of them: the exporter's business.
+    return memory.format != nullptr && memory.head->ndim <= 3 && memory.head->data != nullptr &&
+           (memory.head->flags & (kAligned | kWarnOnWrite)) == kAligned &&
+           read_bounds(memory, memory.bounds);
+}
+
+std::shared_ptr<Allocation> adopt(PyObject* object, const ArrayMemory& memory) {
+    return adopt_reference(object, memory.head->data + memory.bounds.low,
+                           static_cast<std::size_t>(memory.bounds.high - memory.bounds.low));
 }
 
 }  // namespace
 
 std::optional<View> import_array(PyObject* object) {
-    if (Py_TYPE(object) != array_type && (array_type != nullptr || !learn(Py_TYPE(object)))) {
-        return std::nullopt;
-    }
-    const auto& array = *reinterpret_cast<const ArrayHead*>(object);
-    const Format* const format = native_format(*array.descr);
-    // Items out of place are spelled in standard sizes, and an array that warns of writes is told
-    // of them: the exporter's business.
-    if (format == nullptr || array.ndim > 3 || array.data == nullptr ||
-        (array.flags & (kAligned | kWarnOnWrite)) != kAligned) {
-        return std::nullopt;
-    }
-    Axes axes;
-    const bool dense = (array.flags & (kCContiguous | kFContiguous)) != 0;
-    if (!(dense ? dense_axes(array, format->itemsize(), axes)
-                : strided_axes(array, format->itemsize(), axes))) {
-        return std::nullopt;
-    }
-    auto allocation = adopt_reference(object, array.data + axes.bounds.low,
-                                      static_cast<std::size_t>(axes.bounds.high - axes.bounds.low));
-    return std::optional<View>(std::in_place, View::Counted{}, std::move(allocation), array.data,
-                               *format, Layout::small(array.ndim, axes.shape, axes.strides),
-                               (array.flags & kWriteable) == 0);
+    ArrayMemory memory;
+    if (!is_array(object) || !read_array(object, memory)) return std::nullopt;
+    return std::optional<View>(
+        std::in_place, View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
+        [&] { return memory.layout(); }, !memory.has(kWriteable));
+}
+
+PyObject* new_array_view(PyObject* object) {
+    if (!is_array(object)) return nullptr;
+    NewView room;
+    ArrayMemory memory;
+    if (!read_array(object, memory)) return nullptr;
+    auto allocation = adopt(object, memory);
+    PyObject* const made = room.make([&] {
+        return View(
+            View::Counted{}, std::move(allocation), memory.head->data, *memory.format,
+            [&] { return memory.layout(); }, !memory.has(kWriteable));
+    });
+    if (tracing) trace_origin(*view_object(made)->view.allocation());
+    return made;
 }
 
 }  // namespace devview::python

@@ -13,4 +13,7 @@ namespace devview::python {
 /// The array is held by a reference alone: it has no exported buffer.
 std::optional<View> import_array(PyObject* object);
 
+/// The same as a View object (new reference); null, without an error, for nothing.
+PyObject* new_array_view(PyObject* object);
+
 }  // namespace devview::python

@@ -32,31 +32,36 @@ struct Options {
     PyObject* copy = nullptr;
 };
 
+constexpr int kOptions = 4;
+constexpr const char* kOptionNames[kOptions] = {"stream", "max_version", "dl_device", "copy"};
+
+/// Names of calls in source code are interned; those of a dictionary need not be.
+int spelled_option(PyObject* name) {
+    for (int i = 0; i < kOptions; ++i) {
+        if (PyUnicode_CompareWithASCIIString(name, kOptionNames[i]) == 0) return i;
+    }
+    PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'", name);
+    throw py::error_already_set();
+}
+
 Options read_options(PyObject* const* values, Py_ssize_t count, PyObject* names) {
     if (count != 0) {
         throw py::type_error("__dlpack__() takes no positional arguments, " +
                              std::to_string(count) + " given");
     }
+    static PyObject* const interned[kOptions] = {
+        PyUnicode_InternFromString(kOptionNames[0]), PyUnicode_InternFromString(kOptionNames[1]),
+        PyUnicode_InternFromString(kOptionNames[2]), PyUnicode_InternFromString(kOptionNames[3])};
     Options options;
-    const struct {
-        const char* name;
-        PyObject*& value;
-    } known[] = {{"stream", options.stream},
-                 {"max_version", options.max_version},
-                 {"dl_device", options.dl_device},
-                 {"copy", options.copy}};
+    PyObject** const slots[kOptions] = {&options.stream, &options.max_version, &options.dl_device,
+                                        &options.copy};
     for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
         PyObject* const name = PyTuple_GET_ITEM(names, i);
-        bool found = false;
-        for (const auto& option : known) {
-            if (PyUnicode_CompareWithASCIIString(name, option.name) != 0) continue;
-            option.value = values[i] == Py_None ? nullptr : values[i];
-            found = true;
-            break;
-        }
-        if (found) continue;
-        PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'", name);
-        throw py::error_already_set();
+        int option = 0;
+        while (option < kOptions && name != interned[option])
+            ++option;
+        if (option == kOptions) option = spelled_option(name);
+        *slots[option] = values[i] == Py_None ? nullptr : values[i];
     }
     return options;
 }

@@ -163,6 +163,7 @@ PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObj
             return nullptr;
         }
         if (names == nullptr && !is_view(args[0])) {
+            if (PyObject* const made = new_array_view(args[0])) return made;
             return new_view(import_any({args[0]}));
         }
         return import_with(args[0], read_options(args + 1, names));

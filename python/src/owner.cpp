@@ -102,13 +102,7 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
 }
 
 std::shared_ptr<Allocation> adopt_reference(PyObject* owner, void* data, std::size_t nbytes) {
-    Allocation::Block block;
-    block.data = data;
-    block.nbytes = nbytes;
-    block.release = release_reference;
-    block.context = owner;
-    block.viewed = true;
-    auto allocation = Allocation::adopt(std::move(block));
+    auto allocation = Allocation::adopt_viewed(data, nbytes, Device{}, release_reference, owner);
     Py_INCREF(owner);
     return allocation;
 }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
+import os
 import random
+import subprocess
 import sys
 import warnings
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import devview as dv
-from support import no_gc, run_clean
+from support import no_gc
 
 # Every type number that NumPy has, and dtypes that differ from it in something else.
 SCALARS = "?bBhHiIlLqQefdgFDG"
@@ -30,6 +32,8 @@ OTHERS = [
     np.dtype("i8").newbyteorder("<"),
     np.dtype("f4").newbyteorder(">").newbyteorder(">"),
 ]
+WARN_ON_WRITE = -(1 << 31)  # NPY_ARRAY_WARN_ON_WRITE, the sign of the flags
+
 DTYPES = [np.dtype(code) for code in SCALARS] + [np.dtype(other) for other in OTHERS]
 
 
@@ -52,8 +56,7 @@ def assert_as_the_buffer_says(a: np.ndarray) -> None:
     assert (v.format, v.shape, v.strides, v.readonly) == (m.format, m.shape, m.strides, m.readonly)
     assert v.obj is a
     assert sys.getrefcount(a) == before + 3
-    assert v == by_buffer or a.dtype.kind in "fcV"  # NaN
-    assert v.tobytes() == a.tobytes()
+    assert v.tobytes() == m.tobytes()
     del v, m, by_buffer
     assert sys.getrefcount(a) == before
 
@@ -62,18 +65,10 @@ def random_array(rng: random.Random) -> np.ndarray:
     """Return an array of any dtype with a layout that NumPy allows."""
     dtype = rng.choice(DTYPES)
     shape = [rng.choice([0, 1, 1, 2, 3, 5]) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 3, 4, 5]))]
-    a = np.zeros(shape, dtype, order=rng.choice("CF"))
-    if rng.random() < 0.3:  # items out of place
-        start = rng.randrange(1, 4)
-        count = a.nbytes
-        memory = np.zeros(count + 8, "u1")
-        a = memory[start : start + count].view(dtype) if count else a
-        a = a.reshape(shape) if a.size == np.prod(shape, dtype=int) else a
-    if a.size and not a.dtype.hasobject:
-        raw = np.frombuffer(rng.randbytes(a.nbytes), "u1")
-        flat = a.reshape(-1) if a.ndim else a[None]
-        if flat.base is not None or flat is a:
-            np.copyto(flat.view("u1") if flat.flags.c_contiguous else raw, raw)
+    nbytes = dtype.itemsize * int(np.prod(shape))
+    offset = rng.choice([0, 0, 0, 1, 2, 3])  # else items out of place
+    memory = np.frombuffer(bytearray(rng.randbytes(offset + nbytes)), "u1")
+    a = np.ndarray(shape, dtype, memory, offset, order=rng.choice("CF"))
     if a.ndim:
         a = a.transpose(rng.sample(range(a.ndim), a.ndim))
         keys = [slice(None), slice(None, None, -1), slice(None, None, 2), slice(1, None)]
@@ -104,7 +99,7 @@ def test_each_dtype_as_its_buffer(dtype):
 
 @pytest.mark.parametrize("ndim", [3, 4, 32, 64])
 def test_arrays_of_many_axes(ndim):
-    if ndim > np.lib.stride_tricks.__dict__.get("MAXDIMS", 64 if np.__version__[0] > "1" else 32):
+    if ndim > 32 and np.lib.NumpyVersion(np.__version__) < "2.0.0":
         pytest.skip("NumPy 1 has 32 axes")
     assert_as_the_buffer_says(np.arange(6.0).reshape((1,) * (ndim - 2) + (2, 3)))
     assert_as_the_buffer_says(np.arange(6.0).reshape((2, 3) + (1,) * (ndim - 2))[::-1])
@@ -118,7 +113,6 @@ def test_strides_of_single_items_are_those_of_the_buffer():
         assert a.flags.c_contiguous
         assert_as_the_buffer_says(a)
     assert_as_the_buffer_says(np.lib.stride_tricks.as_strided(memory, (1, 3, 1), (64, 16, 5)))
-    assert_as_the_buffer_says(np.lib.stride_tricks.as_strided(memory, (2, 1), (8, 72), ()[:0] or False))
 
 
 def test_overlapping_and_far_items():
@@ -132,11 +126,11 @@ def test_array_that_warns_of_writes_is_read_only_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         a, _ = np.broadcast_arrays(np.arange(3), np.zeros((2, 3)))
-        if not a.flags._warn_on_write:
+        if not a.flags.num & WARN_ON_WRITE:
             pytest.skip("this NumPy returns plain views")
         assert_as_the_buffer_says(a)
         assert dv.view(a).readonly
-        assert a.flags._warn_on_write
+        assert a.flags.num & WARN_ON_WRITE
 
 
 class Unit(np.ndarray):
@@ -262,17 +256,19 @@ def test_owner_of_the_array_is_finalised_in_the_statement_with_the_error_kept():
 
 
 def test_numpy_is_not_imported_for_others():
-    run_clean(
-        """
-        import sys
-        import devview as dv
-        class ndarray(bytearray):
-            __module__ = "numpy"
-        assert dv.view(ndarray(b"abc")).tobytes() == b"abc"
-        assert dv.view(b"abc").tobytes() == b"abc"
-        assert "numpy" not in sys.modules
-        import numpy as np
-        v = dv.view(np.arange(3, dtype="i2"))
-        assert (v.format, v.tolist()) == ("h", [0, 1, 2])
-        """
+    script = """
+import sys
+import devview as dv
+class ndarray(bytearray):
+    __module__ = "numpy"
+assert dv.view(ndarray(b"abc")).tobytes() == b"abc"
+assert dv.view(b"abc").tobytes() == b"abc"
+assert "numpy" not in sys.modules
+import numpy as np
+v = dv.view(np.arange(3, dtype="i2"))
+assert (v.format, v.tolist()) == ("h", [0, 1, 2])
+"""
+    package = str(Path(dv.__file__).parents[1])
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": package}
     )

@@ -62,7 +62,6 @@ public:
         void* context = nullptr;
         std::unique_ptr<StreamUses> uses{};
         Origin origin = Origin::foreign;
-        bool viewed = false;  ///< born with the view that is made next, with View's `counted` tag
     };
 
     /// Takes `block` over. If this throws (std::bad_alloc), nothing was taken and the release never
@@ -86,6 +85,11 @@ public:
     template <class F, class = std::enable_if_t<std::is_invocable_v<F&, Stream>>>
     static std::shared_ptr<Allocation> adopt(void* data, std::size_t nbytes, Device device,
                                              F release, Stream stream = {});
+
+    /// The same for foreign memory without streams, born with its first view, which is made next
+    /// (View::Counted). This is the way of imports: no step that can be saved is taken.
+    static std::shared_ptr<Allocation> adopt_viewed(void* data, std::size_t nbytes, Device device,
+                                                    Release release, void* context);
 
     Allocation(const Allocation&) = delete;
     Allocation& operator=(const Allocation&) = delete;
@@ -152,8 +156,10 @@ public:
         friend class Allocation;
         Key() = default;
     };
-    Allocation(Key, Block&& block) noexcept
-        : block_(std::move(block)), state_(block_.viewed ? 1 : 0) {}
+    Allocation(Key, Block&& block) noexcept : block_(std::move(block)), state_(0) {}
+    Allocation(Key, void* data, std::size_t nbytes, Device device, Release release,
+               void* context) noexcept
+        : block_{data, nbytes, device, {}, release, context, {}, Origin::foreign}, state_(1) {}
 
 private:
     friend class Ledger;

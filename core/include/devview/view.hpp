@@ -38,14 +38,16 @@ public:
         if (allocation_) allocation_->add_view();
     }
 
-    /// The first view of a block that was adopted with `viewed`: it is counted already.
+    /// The first view of an adopt_viewed() allocation: it is counted already. The layout is made in
+    /// its place: a fresh one that is copied stalls the processor's store buffer.
     struct Counted {};
-    View(Counted, std::shared_ptr<Allocation> allocation, void* data, Format format, Layout layout,
-         bool readonly) noexcept
+    template <class MakeLayout>
+    View(Counted, std::shared_ptr<Allocation>&& allocation, void* data, const Format& format,
+         MakeLayout&& make_layout, bool readonly)
         : allocation_(std::move(allocation)),
           data_(data),
-          format_(std::move(format)),
-          layout_(std::move(layout)),
+          format_(format),
+          layout_(std::forward<MakeLayout>(make_layout)()),
           readonly_(readonly) {}
 
     View(const View& other);
