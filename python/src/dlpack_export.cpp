@@ -32,16 +32,20 @@ struct Options {
     PyObject* copy = nullptr;
 };
 
-constexpr int kOptions = 4;
-constexpr const char* kOptionNames[kOptions] = {"stream", "max_version", "dl_device", "copy"};
-
-/// Names of calls in source code are interned; those of a dictionary need not be.
-int spelled_option(PyObject* name) {
-    for (int i = 0; i < kOptions; ++i) {
-        if (PyUnicode_CompareWithASCIIString(name, kOptionNames[i]) == 0) return i;
+/// The place for a keyword, or null. Callers' keywords are interned: mostly the very same objects.
+PyObject** option_named(Options& options, PyObject* name) {
+    static PyObject* const known[] = {
+        PyUnicode_InternFromString("stream"), PyUnicode_InternFromString("max_version"),
+        PyUnicode_InternFromString("dl_device"), PyUnicode_InternFromString("copy")};
+    PyObject** const places[] = {&options.stream, &options.max_version, &options.dl_device,
+                                 &options.copy};
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (name == known[i]) return places[i];
     }
-    PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'", name);
-    throw py::error_already_set();
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (PyUnicode_Compare(name, known[i]) == 0) return places[i];
+    }
+    return nullptr;
 }
 
 Options read_options(PyObject* const* values, Py_ssize_t count, PyObject* names) {
@@ -49,19 +53,16 @@ Options read_options(PyObject* const* values, Py_ssize_t count, PyObject* names)
         throw py::type_error("__dlpack__() takes no positional arguments, " +
                              std::to_string(count) + " given");
     }
-    static PyObject* const interned[kOptions] = {
-        PyUnicode_InternFromString(kOptionNames[0]), PyUnicode_InternFromString(kOptionNames[1]),
-        PyUnicode_InternFromString(kOptionNames[2]), PyUnicode_InternFromString(kOptionNames[3])};
     Options options;
-    PyObject** const slots[kOptions] = {&options.stream, &options.max_version, &options.dl_device,
-                                        &options.copy};
     for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
         PyObject* const name = PyTuple_GET_ITEM(names, i);
-        int option = 0;
-        while (option < kOptions && name != interned[option])
-            ++option;
-        if (option == kOptions) option = spelled_option(name);
-        *slots[option] = values[i] == Py_None ? nullptr : values[i];
+        PyObject** const option = option_named(options, name);
+        if (option == nullptr) {
+            PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'",
+                         name);
+            throw py::error_already_set();
+        }
+        *option = values[i] == Py_None ? nullptr : values[i];
     }
     return options;
 }
@@ -71,6 +72,16 @@ struct Pair {
     std::int64_t second;
 };
 
+/// read_integer, quicker for the plain small ints that nearly all callers pass.
+std::int64_t read_int(PyObject* value, const char* name) {
+    if (PyLong_CheckExact(value)) {
+        int overflow = 0;
+        const long number = PyLong_AsLongAndOverflow(value, &overflow);
+        if (overflow == 0) return number;
+    }
+    return read_integer(value, name);
+}
+
 /// A tuple of two ints; enumerators are ints, too.
 Pair read_pair(PyObject* value, const char* name, const char* parts) {
     if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
@@ -78,8 +89,8 @@ Pair read_pair(PyObject* value, const char* name, const char* parts) {
                      parts, value);
         throw py::error_already_set();
     }
-    const Pair pair{read_integer(PyTuple_GET_ITEM(value, 0), name),
-                    read_integer(PyTuple_GET_ITEM(value, 1), name)};
+    const Pair pair{read_int(PyTuple_GET_ITEM(value, 0), name),
+                    read_int(PyTuple_GET_ITEM(value, 1), name)};
     if (pair.first >= 0 && pair.second >= 0) return pair;
     throw py::value_error("__dlpack__: " + std::string(name) + " (" + std::to_string(pair.first) +
                           ", " + std::to_string(pair.second) + "), minimum (0, 0)");
