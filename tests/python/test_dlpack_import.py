@@ -43,7 +43,7 @@ both = pytest.mark.parametrize("legacy", [False, True], ids=["versioned", "legac
 
 
 def refused(crafted, match, error=dv.ImportRefused):
-    """Expect a refusal that leaves the tensor with its capsule, whose destructor deletes it once."""
+    """Expect a refusal that leaves the tensor with its capsule, to delete it once."""
     capsule = crafted.capsule()
     with pytest.raises(error, match=match):
         dv.from_dlpack(capsule)
