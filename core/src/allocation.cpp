@@ -88,11 +88,9 @@ void Allocation::refuse_view() {
                                          : "view: the allocation is being resized");
 }
 
-void Allocation::add_export() {
-    if (state_.fetch_add(kExport, std::memory_order_acq_rel) & (kFreed | kBusy)) {
-        state_.fetch_sub(kExport, std::memory_order_acq_rel);
-        throw ReleasedError("export: the allocation was freed or is being resized");
-    }
+void Allocation::refuse_export() {
+    state_.fetch_sub(kExport, std::memory_order_acq_rel);
+    throw ReleasedError("export: the allocation was freed or is being resized");
 }
 
 void Allocation::free() {

@@ -21,6 +21,32 @@ using dlpack::ManagedTensorVersioned;
 
 constexpr int kFewAxes = 4;
 
+DataType type_of(const Format& format) {
+    const FormatNode& node = *format.node();
+    const auto named = [&](dlpack::Code code) {
+        if (node.byteorder != ByteOrder::native) {
+            refuse_format(format, "DLPack has native byte order only");
+        }
+        return DataType{code, static_cast<std::uint8_t>(node.bits), 1};
+    };
+    switch (node.kind) {
+        case Kind::boolean:
+            return {dlpack::kBool, 8, 1};
+        case Kind::integer:
+            return named(dlpack::kInt);
+        case Kind::unsigned_integer:
+            return named(dlpack::kUInt);
+        case Kind::floating:
+            if (node.code == 'g') refuse_format(format, "DLPack has no long double");
+            return named(static_cast<dlpack::Code>(node.float_kind));
+        case Kind::complex_floating:
+            if (node.bits > 128) refuse_format(format, "DLPack has no complex long double");
+            return named(dlpack::kComplex);
+        default:
+            refuse_format(format, "DLPack has numbers only");
+    }
+}
+
 /// The struct comes first: the deleter gets its address. Shape and strides follow. Tensors of few
 /// axes come and go with each hand-over: theirs are blocks of one size, kept for reuse.
 template <class Managed>
@@ -29,7 +55,9 @@ struct Exported {
     std::shared_ptr<Allocation> allocation;
     bool small;  ///< a block of few axes; what the tensor says is its consumer's
 
-    std::int64_t* extents() noexcept { return reinterpret_cast<std::int64_t*>(this + 1); }
+    /// The tensor is filled by make().
+    Exported(const std::shared_ptr<Allocation>& held, bool is_small) noexcept
+        : allocation(held), small(is_small) {}
 
     static constexpr std::size_t bytes(int ndim) noexcept {
         return sizeof(Exported) + static_cast<std::size_t>(ndim) * 2 * sizeof(std::int64_t);
@@ -57,17 +85,27 @@ struct Exported {
 };
 
 /// Strides in items. Axes below two items get a dense array's: their own means nothing, and
-/// consumers read it as a stride all the same (pytorch#83158).
-void fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
+/// consumers read it as a stride all the same (pytorch#83158). False: a stride has no items.
+bool fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
     // Every type of DLPack has 1, 2, 4, 8 or 16 bytes.
+    const std::int64_t mask = view.itemsize() - 1;
     const int shift = __builtin_ctzll(static_cast<unsigned long long>(view.itemsize()));
+    const std::int64_t* const extents = view.shape();
+    const std::int64_t* const steps = view.strides();
     std::int64_t dense = 1;
+    std::int64_t odd = 0;
     for (int axis = view.ndim() - 1; axis >= 0; --axis) {
-        const std::int64_t extent = view.shape()[axis];
+        const std::int64_t extent = extents[axis];
         shape[axis] = extent;
-        strides[axis] = extent < 2 ? dense : view.strides()[axis] >> shift;
-        if (extent > 1) dense *= extent;
+        if (extent < 2) {
+            strides[axis] = dense;
+            continue;
+        }
+        strides[axis] = steps[axis] >> shift;
+        odd |= steps[axis] & mask;
+        dense *= extent;
     }
+    return odd == 0;
 }
 
 void require_item_strides(const View& view) {
@@ -88,14 +126,12 @@ std::uint64_t flags_of(const View& view, DataType type) noexcept {
 /// Everything that can be refused, before anything is made.
 DataType require_tensor(const View& view) {
     if (view.released()) throw ReleasedError("dlpack: the view was released");
-    const DataType type = dlpack_type(view.format());
-    require_item_strides(view);
-    return type;
+    return type_of(view.format());
 }
 
+/// All but what the axes are.
 void fill(const View& view, DataType type, dlpack::Tensor& out, std::int64_t* shape,
           std::int64_t* strides) noexcept {
-    fill_axes(view, shape, strides);
     // dlpack.h: "When the tensor size is 0, data should be NULL".
     out.data = view.size() == 0 ? nullptr : view.data();
     out.device = {static_cast<std::int32_t>(view.device().type), view.device().id};
@@ -109,52 +145,37 @@ void fill(const View& view, DataType type, dlpack::Tensor& out, std::int64_t* sh
 template <class Managed>
 Managed* make(const View& view, DataType type) {
     using Block = Exported<Managed>;
-    const bool small = view.ndim() <= kFewAxes;
-    void* const block = Block::take_block(view.ndim());
-    try {
-        view.allocation()->add_export();
-    } catch (...) {
-        Block::give_block(block, small);
-        throw;
+    struct Room {
+        int ndim;
+        bool small = ndim <= kFewAxes;
+        void* block = Block::take_block(ndim);
+        ~Room() {
+            if (block != nullptr) Block::give_block(block, small);
+        }
+    } room{view.ndim()};
+    auto* const axes =
+        reinterpret_cast<std::int64_t*>(static_cast<char*>(room.block) + sizeof(Block));
+    if (view.suboffsets() != nullptr || !fill_axes(view, axes, axes + view.ndim())) {
+        require_item_strides(view);
     }
-    auto* const self = ::new (block) Block{Managed{}, view.allocation(), small};
+    view.allocation()->add_export();
+    auto* const self =
+        ::new (std::exchange(room.block, nullptr)) Block(view.allocation(), room.small);
     self->tensor.manager_ctx = self;
     self->tensor.deleter = &Block::destroy;
-    fill(view, type, self->tensor.dl_tensor, self->extents(), self->extents() + view.ndim());
+    fill(view, type, self->tensor.dl_tensor, axes, axes + view.ndim());
     return &self->tensor;
 }
 
 }  // namespace
 
-DataType dlpack_type(const Format& format) {
-    const FormatNode& node = *format.node();
-    const auto named = [&](dlpack::Code code) {
-        if (node.byteorder != ByteOrder::native) {
-            refuse_format(format, "DLPack has native byte order only");
-        }
-        return DataType{code, static_cast<std::uint8_t>(node.bits), 1};
-    };
-    switch (node.kind) {
-        case Kind::boolean:
-            return {dlpack::kBool, 8, 1};
-        case Kind::integer:
-            return named(dlpack::kInt);
-        case Kind::unsigned_integer:
-            return named(dlpack::kUInt);
-        case Kind::floating:
-            if (node.code == 'g') refuse_format(format, "DLPack has no long double");
-            return named(static_cast<dlpack::Code>(node.float_kind));
-        case Kind::complex_floating:
-            if (node.bits > 128) refuse_format(format, "DLPack has no complex long double");
-            return named(dlpack::kComplex);
-        default:
-            refuse_format(format, "DLPack has numbers only");
-    }
-}
+DataType dlpack_type(const Format& format) { return type_of(format); }
 
 std::uint64_t describe_dlpack(const View& view, dlpack::Tensor& out, std::int64_t* shape,
                               std::int64_t* strides) {
     const DataType type = require_tensor(view);
+    require_item_strides(view);
+    fill_axes(view, shape, strides);
     fill(view, type, out, shape, strides);
     return flags_of(view, type);
 }

@@ -30,7 +30,11 @@ struct Names<DLManagedTensor> {
 /// and leaves Python alone once the interpreter is going away.
 template <class Tensor>
 void destroy_capsule(PyObject* capsule) noexcept {
-    if (!PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) return;
+    // A consumer renames it to a string of its own: ours by address is ours by name.
+    if (PyCapsule_GetName(capsule) != Names<Tensor>::kOwns &&
+        !PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) {
+        return;
+    }
     delete_dlpack(static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns)));
 }
 

@@ -268,7 +268,7 @@ PyObject* view_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count, P
     const View& view = live_view(self);
     if (view.device() == kHost && options.stream == nullptr && options.dl_device == nullptr &&
         options.copy == nullptr) {
-        if (version) require_named(view, version);
+        if (version && version->minor == 0) require_named(view, version);
         return capsule_of(view, kHost, version, 0);
     }
     return export_asked(self, options, version);

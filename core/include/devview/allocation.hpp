@@ -119,7 +119,11 @@ public:
         if (state_.fetch_add(1, std::memory_order_acq_rel) & (kFreed | kBusy)) refuse_view();
     }
     void drop_view() noexcept { state_.fetch_sub(1, std::memory_order_acq_rel); }
-    void add_export();
+    void add_export() {
+        if (state_.fetch_add(kExport, std::memory_order_acq_rel) & (kFreed | kBusy)) {
+            refuse_export();
+        }
+    }
     void drop_export() noexcept { state_.fetch_sub(kExport, std::memory_order_acq_rel); }
 
     /// Gives the block back now. Idempotent. @throws BufferError  naming how many views and exports
@@ -170,6 +174,7 @@ private:
     static constexpr std::uint64_t kBusy = std::uint64_t{1} << 62;  ///< an Exclusive lives
 
     [[noreturn]] void refuse_view();
+    [[noreturn]] void refuse_export();
     void claim(std::uint64_t bit, const char* function);
     void require_unused(std::uint64_t state, const char* function) const;
     void give_back() noexcept;
