@@ -594,6 +594,18 @@ def test_a_type_error_of_the_body_is_not_retried():
     assert calls == [(1, 3)]
 
 
+def test_a_type_error_without_words_is_kept():
+    class Mute(TypeError):
+        def __str__(self):
+            raise KeyError
+
+    def fail(_):
+        raise Mute
+
+    with pytest.raises((Mute, KeyError)):
+        dv.from_dlpack(Producer(fail))
+
+
 def test_memory_out_of_reach_is_asked_for_on_the_host():
     on_host, on_metal = Crafted(), Crafted()
     on_metal.tensor.device = Device(METAL, 0)
