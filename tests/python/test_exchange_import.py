@@ -90,7 +90,7 @@ def test_options_of_view():
         dv.view(table.producer(), device="cuda:0", copy=False)
     assert table.deleted == 1
     v = dv.view(table.producer(), device="cuda:0")
-    assert str(v.device) == "cuda:0"
+    assert v.device == dv.Device("cuda:0")
     assert table.deleted == 2
     assert v.tolist() == table.crafted.array.reshape(4, 6).tolist()
     assert dv.view(table.producer(), readonly=True).readonly
@@ -140,6 +140,15 @@ def test_a_metaclass_may_offer_the_table(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         dv.view(Producer())
     assert table.deleted == 1
+
+
+def test_a_metaclass_may_have_the_attribute():
+    """An attribute of the class is found first, as for any other name."""
+    table, other = Table(), Table()
+    meta = type("Meta", (type,), {ATTRIBUTE: table.capsule()})
+    assert dv.view(meta("Producer", (), {})()).shape == (4, 6)
+    dv.view(meta("Producer", (), {ATTRIBUTE: other.capsule()})())
+    assert (table.calls, other.calls) == (1, 1)
 
 
 class Descriptor:
@@ -324,7 +333,7 @@ def test_the_legacy_stream(handle):
     table = device_table(v, stream=handle)
     w = dv.view(table.producer())
     assert table.streams_asked == [(dl.CUDA, 1)]
-    assert (w.ptr, str(w.device), w.stream.handle) == (v.ptr, "cuda:1", 1)
+    assert (w.ptr, w.device, w.stream.handle) == (v.ptr, v.device, 1)
     w.release()
     assert table.deleted == 1
 
@@ -352,10 +361,10 @@ def test_the_callers_stream_waits_for_the_producers():
     assert calls.count("cudaStreamWaitEvent") == 1
     assert not any("Synchronize" in call for call in calls)
     assert w.stream == caller
-    with pytest.raises(dv.DeviceError):
+    with pytest.raises(dv.ImportRefused, match="a stream of cuda:0, work on cuda:1"):
         dv.view(table.producer(), stream=dv.Stream("cuda:0"))
     dv.emulation.fail("cudaStreamWaitEvent", 1, 719)
-    with pytest.raises(dv.DeviceError):
+    with pytest.raises(dv.ImportRefused, match="719"):
         dv.view(table.producer(), stream=caller)
     dv.emulation.clear_sticky()
     assert table.deleted == 2
@@ -386,7 +395,7 @@ def test_pinned_and_managed_memory_needs_no_stream(device):
     v = dv.zeros((4, 6), "f", device=device)
     table = device_table(v, stream=None)
     w = dv.view(table.producer())
-    assert (str(w.device), w.tolist()) == (device, [[0.0] * 6] * 4)
+    assert (w.device, w.tolist()) == (v.device, [[0.0] * 6] * 4)
     w.release()
     stream = dv.Stream("cuda:0")
     dv.emulation.set_delay(20_000)
