@@ -21,7 +21,7 @@ using dlpack::ManagedTensorVersioned;
 
 constexpr int kFewAxes = 4;
 
-DataType type_of(const Format& format) {
+inline DataType type_of(const Format& format) {
     const FormatNode& node = *format.node();
     const auto named = [&](dlpack::Code code) {
         if (node.byteorder != ByteOrder::native) {
@@ -86,7 +86,7 @@ struct Exported {
 
 /// Strides in items. Axes below two items get a dense array's: their own means nothing, and
 /// consumers read it as a stride all the same (pytorch#83158). False: a stride has no items.
-bool fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
+inline bool fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
     // Every type of DLPack has 1, 2, 4, 8 or 16 bytes.
     const std::int64_t mask = view.itemsize() - 1;
     const int shift = __builtin_ctzll(static_cast<unsigned long long>(view.itemsize()));

@@ -20,8 +20,7 @@ public:
 
     /// False if the block must go back to where it came from.
     static bool give(void* memory) noexcept {
-        if (list.count >= kMost) return false;
-        if (list.count == 0 && !open()) return false;
+        if (list.count >= kMost || !(list.opened || open())) return false;
         list.first = ::new (memory) Block{list.first};
         ++list.count;
         return true;
@@ -35,10 +34,12 @@ private:
     struct List {
         Block* first = nullptr;
         int count = 0;
+        bool opened = false;
         bool closed = false;  ///< the thread is ending
     };
     struct Closer {
         ~Closer() {
+            list.opened = false;
             list.closed = true;
             while (void* const block = take())
                 ::operator delete(block);
@@ -50,7 +51,7 @@ private:
     static bool open() noexcept {
         if (list.closed) return false;
         static thread_local const Closer closer;  // the first use of a thread registers it
-        return closer.made;
+        return list.opened = closer.made;
     }
 
 #if defined(__GLIBC__)
