@@ -8,6 +8,7 @@
 #include <string>
 
 #include "devview/error.hpp"
+#include "view_object.hpp"
 
 namespace devview::python {
 
@@ -107,6 +108,18 @@ View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream
         }
     }
     refuse_name(capsule);
+}
+
+PyObject* new_host_view(PyObject* capsule) {
+    using Owns = Names<DLManagedTensorVersioned>;
+    if (!PyCapsule_IsValid(capsule, Owns::kOwns)) return nullptr;
+    auto* const tensor =
+        static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, Owns::kOwns));
+    NewView room;  // before the look at the tensor: it may run any code
+    TensorDescription read = read_dlpack(tensor);
+    if (read.device != Device{}) return nullptr;
+    if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
+    return new_view_of_tensor(room, tensor, std::move(read));
 }
 
 }  // namespace devview::python

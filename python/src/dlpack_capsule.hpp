@@ -19,4 +19,8 @@ PyObject* new_capsule(DLManagedTensor* tensor) noexcept;
 /// and require_place().
 View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream_on);
 
+/// The same for a versioned capsule of host memory, as a View object made in its place (new
+/// reference); null, without an error and with nothing done, for any other.
+PyObject* new_host_view(PyObject* capsule);
+
 }  // namespace devview::python

@@ -152,19 +152,26 @@ View consume(const ImportRequest& request, const py::object& method, bool to_hos
     });
 }
 
-/// With nothing to say about streams, the producer is not asked where its memory is: None is right
-/// for the host, and the legacy stream for a device, which has to agree with the capsule. Nothing
-/// for a producer that does not know the keywords.
-std::optional<View> consume_unasked(PyObject* object) {
+/// The capsule of a producer that is not asked where its memory is: with nothing to say about
+/// streams, None is right for the host, and the legacy stream for a device. Null, without an error,
+/// where `__dlpack__` is no method of the type (as nearly all are: no bound method is made to be
+/// called once) or does not know the keywords.
+py::object call_unasked(PyObject* object) {
+    PyObject* const method = _PyType_Lookup(Py_TYPE(object), names().dlpack);
+    if (method == nullptr || method == Py_None) return {};
     PyObject* const values[] = {object, Py_None, names().newest};
-    const auto capsule = py::reinterpret_steal<py::object>(
+    auto capsule = py::reinterpret_steal<py::object>(
         PyObject_VectorcallMethod(names().dlpack, values, 1, names().stream_and_version));
     if (!capsule) {
         py::error_already_set error;
-        if (refuses_keywords(error)) return std::nullopt;
-        throw error;
+        if (!refuses_keywords(error)) throw error;
     }
-    return take_capsule(capsule.ptr(), [&](Device device) {
+    return capsule;
+}
+
+/// A device's capsule has to agree with its producer.
+View take_unasked(PyObject* object, PyObject* capsule) {
+    return take_capsule(capsule, [&](Device device) {
         if (device == kHost) return Stream{};
         const std::optional<Device> told = told_device(object);
         if (told && *told != device) refuse_place(device, *told);
@@ -206,13 +213,19 @@ py::object from_dlpack(const py::object& object, const py::object& device, const
 
 std::optional<View> import_dlpack(const ImportRequest& request) {
     if (request.stream == nullptr && !PyCapsule_CheckExact(request.object)) {
-        // Methods of the type, as nearly all are: no bound method is made to be called once.
-        PyObject* const method = _PyType_Lookup(Py_TYPE(request.object), names().dlpack);
-        if (method != nullptr && method != Py_None) {
-            if (auto view = consume_unasked(request.object)) return view;
+        if (const py::object capsule = call_unasked(request.object)) {
+            return take_unasked(request.object, capsule.ptr());
         }
     }
     return import_from(request, false);
+}
+
+PyObject* new_dlpack_view(PyObject* object) {
+    if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return nullptr;
+    const py::object capsule = call_unasked(object);
+    if (!capsule) return nullptr;
+    if (PyObject* const made = new_host_view(capsule.ptr())) return made;
+    return new_view(take_unasked(object, capsule.ptr()));
 }
 
 void bind_dlpack(py::module_& module) {

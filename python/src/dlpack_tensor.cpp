@@ -6,6 +6,7 @@
 #include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
+#include "view_object.hpp"
 
 namespace devview::python {
 
@@ -44,7 +45,8 @@ Managed* with_deleter(const View& view, Managed* tensor) noexcept {
 /// What a deleter raises has nobody to go to; what was raised before stays.
 template <class Managed>
 void delete_with_gil(Managed* tensor) noexcept {
-    const CallbackScope scope;
+    std::optional<CallbackScope> scope;
+    if (PyErr_Occurred() != nullptr) scope.emplace();
     delete_dlpack(tensor);
     if (PyErr_Occurred() == nullptr) return;
     count_release_error();
@@ -53,10 +55,11 @@ void delete_with_gil(Managed* tensor) noexcept {
 
 template <class Managed>
 void release_tensor(void* context, Stream) noexcept {
-    if (!python_alive()) return;
     auto* const tensor = static_cast<Managed*>(context);
     if (holds_gil()) {
         delete_with_gil(tensor);
+    } else if (!python_alive()) {
+        return;
     } else {
         delete_dlpack(tensor);
     }
@@ -70,17 +73,19 @@ std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
 
 /// Host memory has no streams, and its first view is counted at once.
 template <class Managed>
-View take_host(Managed* tensor, TensorDescription&& read) {
-    std::shared_ptr<Allocation> allocation;
+std::shared_ptr<Allocation> adopt_host(Managed* tensor, const TensorDescription& read) {
     try {
-        allocation =
-            Allocation::adopt_viewed(static_cast<char*>(read.data) + read.bounds.low,
-                                     static_cast<std::size_t>(read.bounds.high - read.bounds.low),
-                                     read.device, release_tensor<Managed>, tensor);
+        return Allocation::adopt_viewed(
+            static_cast<char*>(read.data) + read.bounds.low,
+            static_cast<std::size_t>(read.bounds.high - read.bounds.low), read.device,
+            release_tensor<Managed>, tensor);
     } catch (...) {
         delete_dlpack(tensor);
         throw;
     }
+}
+
+View first_view(std::shared_ptr<Allocation>&& allocation, TensorDescription& read) {
     return View(
         View::Counted{}, std::move(allocation), read.data, read.format,
         [&] { return std::move(read.layout); }, read.readonly);
@@ -88,7 +93,7 @@ View take_host(Managed* tensor, TensorDescription&& read) {
 
 template <class Managed>
 View take(Managed* tensor, TensorDescription&& read, Stream stream) {
-    if (read.device == Device{} && !stream) return take_host(tensor, std::move(read));
+    if (read.device == Device{} && !stream) return first_view(adopt_host(tensor, read), read);
     Allocation::Block block;
     block.data = static_cast<char*>(read.data) + read.bounds.low;
     block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
@@ -149,6 +154,14 @@ View take_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read, Str
 
 View take_tensor(DLManagedTensor* tensor, TensorDescription&& read, Stream stream) {
     return take(tensor, std::move(read), std::move(stream));
+}
+
+PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
+                             TensorDescription&& read) {
+    auto allocation = adopt_host(tensor, read);
+    PyObject* const made = room.make([&] { return first_view(std::move(allocation), read); });
+    if (tracing) trace_origin(*view_object(made)->view.allocation());
+    return made;
 }
 
 View take_tensor(DLManagedTensorVersioned* tensor, Stream stream) {

@@ -33,6 +33,11 @@ void require_place(const TensorDescription& read);
 View take_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read, Stream stream);
 View take_tensor(DLManagedTensor* tensor, TensorDescription&& read, Stream stream);
 
+/// The same for host memory as a View object in `room` (new reference).
+class NewView;
+PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
+                             TensorDescription&& read);
+
 /// The three steps for a tensor that is the caller's own to give back.
 View take_tensor(DLManagedTensorVersioned* tensor, Stream stream);
 

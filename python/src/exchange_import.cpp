@@ -177,6 +177,8 @@ View import_through(const ExchangeApi& api, const ImportRequest& request) {
 
 }  // namespace
 
+bool offers_exchange(PyTypeObject* type) { return static_cast<bool>(exchange_attribute(type)); }
+
 std::optional<View> import_exchange(const ImportRequest& request) {
     const py::object value = exchange_attribute(Py_TYPE(request.object));
     if (!value) return std::nullopt;

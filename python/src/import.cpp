@@ -93,10 +93,15 @@ std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
     return std::nullopt;
 }
 
-View import_any(const ImportRequest& request) {
+/// `dlpack_refusal`: why `__dlpack__` was refused, if it has been asked already.
+View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
     if (auto view = import_array(request.object)) return std::move(*view);
     Refusals refusals;
     for (const Protocol& protocol : kProtocols) {
+        if (dlpack_refusal != nullptr && protocol.import == import_dlpack) {
+            refusals.add(protocol, *dlpack_refusal);
+            continue;
+        }
         if (auto view = ask(protocol, request, refusals)) return std::move(*view);
     }
     import_refused(request.object, refusals.text(std::begin(kProtocols), std::end(kProtocols)));
@@ -148,6 +153,18 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
                                                         : new_view(std::move(view));
 }
 
+/// view(object) without options: the two short ways, then all the protocols.
+PyObject* import_plain(PyObject* object) {
+    if (PyObject* const made = new_array_view(object)) return made;
+    std::optional<std::string> dlpack_refusal;
+    try {
+        if (PyObject* const made = new_dlpack_view(object)) return made;
+    } catch (...) {
+        dlpack_refusal = refusal();
+    }
+    return new_view(import_any({object}, dlpack_refusal ? &*dlpack_refusal : nullptr));
+}
+
 }  // namespace
 
 PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObject* names) {
@@ -162,10 +179,7 @@ PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObj
                          count);
             return nullptr;
         }
-        if (names == nullptr && !is_view(args[0])) {
-            if (PyObject* const made = new_array_view(args[0])) return made;
-            return new_view(import_any({args[0]}));
-        }
+        if (names == nullptr && !is_view(args[0])) return import_plain(args[0]);
         return import_with(args[0], read_options(args + 1, names));
     });
 }

@@ -27,6 +27,13 @@ Importer import_cuda_array;       // cuda_array_import.cpp
 Importer import_array_interface;  // array_interface.cpp
 Importer import_arrow;            // arrow_import.cpp
 
+/// What dv.view does with an object that offers `__dlpack__` and nothing that comes before it, in
+/// one go (new reference). Null, without an error, for others; throws as an importer.
+PyObject* new_dlpack_view(PyObject* object);
+
+/// True if import_exchange would have anything to say.
+bool offers_exchange(PyTypeObject* type);
+
 /// One protocol alone, for dv.from_dlpack and its like. @throws ImportRefused as dv.view does.
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request);
 
