@@ -448,7 +448,6 @@ def test_the_consumers_stream_waits_and_the_host_does_not():
         view.fill(42, stream=busy)
         with counted_calls() as calls:
             capsule = view.__dlpack__(stream=consumer.handle, max_version=NEWEST)
-        assert not busy.query()
         assert sum(calls[name] for name in WAITS) == 0
         assert calls["cudaStreamWaitEvent"] >= 1
         # What a consumer would do: work on its own stream alone.
