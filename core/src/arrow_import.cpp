@@ -163,9 +163,9 @@ struct HeldArray {
     ReleaseArrow release;
 };
 
-void give_back(void* context, Stream stream) noexcept {
+void give_back(void* context, Stream) noexcept {
     const std::unique_ptr<HeldArray> held(static_cast<HeldArray*>(context));
-    held->release(&held->array, std::move(stream));
+    held->release(&held->array);
 }
 
 }  // namespace
@@ -239,7 +239,7 @@ void require_no_nulls(const ArrowDescription& description) {
     }
 }
 
-void release_arrow(ArrowArray* array, Stream) noexcept { array->release(array); }
+void release_arrow(ArrowArray* array) noexcept { array->release(array); }
 
 View adopt_arrow(ArrowDescription&& description, Device device, ArrowArray* array, Stream stream,
                  Adopt adopt, ReleaseArrow release) {

@@ -2,7 +2,6 @@
 #include "devview/cuda/arrow.hpp"
 
 #include <memory>
-#include <string>
 #include <utility>
 
 #include "devview/cuda/memory.hpp"
@@ -39,43 +38,6 @@ std::shared_ptr<void> pending(const View& view) {
     return std::shared_ptr<void>(kept, &kept->handle);
 }
 
-const char* name_of(cudaMemoryType type) noexcept {
-    switch (type) {
-        case cudaMemoryTypeHost:
-            return "pinned host memory";
-        case cudaMemoryTypeDevice:
-            return "device memory";
-        case cudaMemoryTypeManaged:
-            return "managed memory";
-        default:
-            return "memory that CUDA does not know";
-    }
-}
-
-cudaMemoryType type_of(Device device) noexcept {
-    switch (device.type) {
-        case DeviceType::cuda_host:
-            return cudaMemoryTypeHost;
-        case DeviceType::cuda_managed:
-            return cudaMemoryTypeManaged;
-        default:
-            return cudaMemoryTypeDevice;
-    }
-}
-
-/// The tag is the producer's word; the driver knows better.
-void require_memory_of(Device device, const void* data) {
-    cudaPointerAttributes attributes{};
-    check(runtime().PointerGetAttributes(&attributes, data), "pointer attributes");
-    const bool elsewhere = device.type == DeviceType::cuda && attributes.device != device.id;
-    if (attributes.type == type_of(device) && !elsewhere) return;
-    throw BufferError("arrow: buffers[1]: address " +
-                      std::to_string(reinterpret_cast<std::uintptr_t>(data)) + " is " +
-                      name_of(attributes.type) +
-                      (elsewhere ? " of device " + std::to_string(attributes.device) : "") +
-                      ", device_type and device_id say " + to_string(device));
-}
-
 void wait_for(void* sync_event, Device device, const Stream& stream) {
     if (sync_event == nullptr) return;
     const auto event = *static_cast<cudaEvent_t*>(sync_event);
@@ -99,39 +61,18 @@ void export_arrow_device(const View& view, ArrowDeviceArray* array) {
 
 View import_arrow_device(ArrowDescription&& description, Device device, ArrowDeviceArray* array,
                          const Stream& asked, ReleaseArrow release) {
-    if (!is_cuda(device)) {
-        if (!description.validity.empty() && !host_accessible(device)) {
-            throw BufferError(
-                "arrow: null_count is not told, and the host cannot read bitmaps on " +
-                to_string(device));
-        }
-        require_no_nulls(description);
-        return adopt_arrow(std::move(description), device, &array->array, {}, &Allocation::adopt,
-                           release);
-    }
-    const bool on_device = device.type == DeviceType::cuda;
-    if (on_device && !description.validity.empty()) {
+    if (!description.validity.empty() && !host_accessible(device)) {
         throw BufferError("arrow: null_count is not told, and the host cannot read bitmaps on " +
                           to_string(device));
     }
-    if (on_device) require_device(device.id);
-    if (description.layout.size() > 0 && (on_device || device_count() > 0)) {
-        require_memory_of(device, description.data);
-    }
-    const Stream stream = on_device ? work_stream(device.id, asked) : asked;
+    require_memory_on(
+        device, description.data,
+        static_cast<std::size_t>(description.layout.nbytes(description.format.itemsize())));
+    const Stream stream = device.type == DeviceType::cuda ? work_stream(device.id, asked) : asked;
     wait_for(array->sync_event, device, stream);
     require_no_nulls(description);
-    return adopt_arrow(std::move(description), device, &array->array, stream, &adopt_device,
+    return adopt_arrow(std::move(description), device, &array->array, stream, &adopt_waiting,
                        release);
-}
-
-void wait_before_release(const Stream& stream) noexcept {
-    if (stream) quiesce(stream);
-}
-
-void release_arrow_device(ArrowArray* array, Stream stream) noexcept {
-    wait_before_release(stream);
-    array->release(array);
 }
 
 }  // namespace devview

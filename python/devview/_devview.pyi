@@ -13,6 +13,9 @@ class _HasArrayInterface(Protocol):
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
 
+class _HasDlpack(Protocol):
+    def __dlpack__(self) -> Any: ...
+
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
 
@@ -40,7 +43,7 @@ _Str: TypeAlias = str
 _HasArrow: TypeAlias = (
     _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
 )
-_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasArrow
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasArrow
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -86,6 +89,7 @@ class OutOfMemory(Error, MemoryError):  # noqa: N818
     used: int
     limit: int
 
+class Refused(Error, BufferError, ValueError): ...  # noqa: N818
 class ImportRefused(Error, BufferError, ValueError, TypeError): ...  # noqa: N818
 
 @final
@@ -299,6 +303,16 @@ class View:
     def copy_to(self, /, obj: _Target, *, stream: _StreamLike | None = None) -> _Target: ...
     def fill(self, /, value: object, *, stream: _StreamLike | None = None) -> Self: ...
     def stage(self, /, *, writable: bool = False, stream: _StreamLike | None = None) -> Staging: ...
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: _StreamLike | None = None,
+        max_version: tuple[SupportsIndex, SupportsIndex] | None = None,
+        dl_device: tuple[SupportsIndex, SupportsIndex] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self, /) -> tuple[int, int]: ...
     def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
     def __arrow_c_device_array__(
         self, requested_schema: Any = None, **kwargs: Any
@@ -389,6 +403,14 @@ def from_buffer(
     format: _FormatLike | None = None,
     shape: _Shape | None = None,
     strides: _Shape | None = None,
+) -> View: ...
+def from_dlpack(
+    obj: Any,
+    /,
+    *,
+    device: _DeviceLike | None = None,
+    copy: bool | None = None,
+    stream: _StreamLike | None = None,
 ) -> View: ...
 def from_pointer(
     ptr: int,

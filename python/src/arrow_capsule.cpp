@@ -2,37 +2,36 @@
 
 #include <optional>
 
+#include "callback_scope.hpp"
+#include "devview/allocation.hpp"
 #include "devview/device.hpp"
 
 namespace devview::python {
 
 namespace {
 
-/// Keeps an exception that is set aside, if this thread may ask: a release may run anything.
-class PendingError {
-public:
-    PendingError() : held_(python_alive() && PyGILState_Check() == 1) {
-        if (held_) PyErr_Fetch(&type_, &value_, &traceback_);
-    }
-    ~PendingError() {
-        if (held_) PyErr_Restore(type_, value_, traceback_);
-    }
-    PendingError(const PendingError&) = delete;
-    PendingError& operator=(const PendingError&) = delete;
-
-private:
-    bool held_;
-    PyObject* type_ = nullptr;
-    PyObject* value_ = nullptr;
-    PyObject* traceback_ = nullptr;
-};
+/// What a release raises has nobody to go to; what was raised before stays.
+template <class T>
+void release_with_gil(T& structure) noexcept {
+    const CallbackScope scope;
+    structure.release(&structure);
+    if (PyErr_Occurred() == nullptr) return;
+    count_release_error();
+    PyErr_WriteUnraisable(nullptr);
+}
 
 template <class T>
-void call_release(T& structure) noexcept {
+void call_release(T& structure, bool without_gil = false) noexcept {
     if (structure.release == nullptr) return;
-    const PendingError pending;
-    structure.release(&structure);
-    structure.release = nullptr;  // the specification's duty of the producer, not always done
+    const bool held = holds_gil();
+    if (held && !without_gil) {
+        release_with_gil(structure);
+    } else {
+        std::optional<GilRelease> unlocked;
+        if (held) unlocked.emplace();
+        structure.release(&structure);
+    }
+    structure.release = nullptr;  // the producer's duty, not always done
 }
 
 }  // namespace
@@ -43,13 +42,8 @@ void release_now(ArrowArrayStream& structure) noexcept { call_release(structure)
 void release_now(ArrowDeviceArrayStream& structure) noexcept { call_release(structure); }
 
 void release_now(ArrowDeviceArray& structure) noexcept {
-    if (structure.array.release == nullptr) return;
-    const PendingError pending;
     const Device device{static_cast<DeviceType>(structure.device_type), 0};
-    std::optional<GilRelease> unlocked;
-    if (is_cuda(device) && python_alive() && PyGILState_Check() == 1) unlocked.emplace();
-    structure.array.release(&structure.array);
-    structure.array.release = nullptr;
+    call_release(structure.array, is_cuda(device));
 }
 
 }  // namespace devview::python

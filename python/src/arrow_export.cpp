@@ -5,6 +5,7 @@
 
 #include "arrow_capsule.hpp"
 #include "call_arguments.hpp"
+#include "callback_scope.hpp"
 #include "devview/cuda/arrow.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
@@ -20,7 +21,7 @@ namespace {
 std::shared_ptr<Allocation> held_unlocked(std::shared_ptr<Allocation> allocation) {
     Allocation* const memory = allocation.get();
     const auto drop = [held = std::move(allocation)](Allocation*) mutable noexcept {
-        if (python_alive() && PyGILState_Check() == 1) {
+        if (holds_gil()) {
             const GilRelease unlocked;
             held.reset();
         } else {

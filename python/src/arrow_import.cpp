@@ -17,10 +17,8 @@ namespace {
 
 /// Of arrays that Python gave us. After the interpreter's end the producer may not be able to
 /// release what it owns: the memory goes with the process then.
-void release_unless_finalizing(ArrowArray* array, Stream stream) noexcept {
-    if (!python_alive()) return;
-    wait_before_release(stream);
-    release_now(*array);
+void release_unless_finalizing(ArrowArray* array) noexcept {
+    if (python_alive()) release_now(*array);
 }
 
 /// What `object` answers to a method of the interface; nothing if it has none of that name.

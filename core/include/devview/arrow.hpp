@@ -66,15 +66,12 @@ DEVVIEW_CORE_API Device read_arrow_device(const ArrowDeviceArray& array);
 /// Reads the bitmaps, which the host can. @throws BufferError  there are nulls.
 DEVVIEW_CORE_API void require_no_nulls(const ArrowDescription& description);
 
-/// Makes an allocation of a block; cuda/'s adopt_device for device memory.
+/// Makes an allocation of a block; cuda/'s adopt_waiting where the memory may be a device's.
 using Adopt = std::shared_ptr<Allocation> (*)(Allocation::Block&& block);
 
-/// Releases an array that is not used any more but by the work that `stream` waits for (none: by
-/// nothing). The array's release function must have been called when this returns.
-using ReleaseArrow = void (*)(ArrowArray* array, Stream stream) noexcept;
-
-/// Calls the array's own release; for host memory.
-DEVVIEW_CORE_API void release_arrow(ArrowArray* array, Stream stream) noexcept;
+/// Calls an array's release function, once, when nothing uses the array any more.
+using ReleaseArrow = void (*)(ArrowArray* array) noexcept;
+DEVVIEW_CORE_API void release_arrow(ArrowArray* array) noexcept;
 
 /// A read-only view of what `description` says, which moves `*array` out: it is marked released,
 /// and `release` runs once when the last view goes. If this throws, `*array` is untouched.

@@ -17,18 +17,12 @@ DEVVIEW_CUDA_API void export_arrow_device(const View& view, ArrowDeviceArray* ar
 
 /// adopt_arrow() for memory of `device`, read by read_arrow_device(). `stream` (none: the legacy
 /// stream) waits for the array's sync_event; for pinned and managed memory, which the host reads
-/// in place, the host waits. Then bitmaps are read, where there are any.
+/// in place, the host waits. Then bitmaps are read, where there are any. Arrow's release has no
+/// stream: before it, the host waits for what devview did with device memory, if it did anything.
 /// If this throws, `*array` is untouched. @throws BufferError  nulls (device memory: nulls that are
 /// not counted), an address that is not memory of `device`; DeviceError.
 DEVVIEW_CUDA_API View import_arrow_device(ArrowDescription&& description, Device device,
-                                          ArrowDeviceArray* array, const Stream& stream,
-                                          ReleaseArrow release);
-
-/// The host waits until the work that `stream` orders is done, if there is any: Arrow's release has
-/// no stream, so the consumer must be done by then.
-DEVVIEW_CUDA_API void wait_before_release(const Stream& stream) noexcept;
-
-/// wait_before_release(), then the array's own release.
-DEVVIEW_CUDA_API void release_arrow_device(ArrowArray* array, Stream stream) noexcept;
+                                          ArrowDeviceArray* array, const Stream& stream = {},
+                                          ReleaseArrow release = &release_arrow);
 
 }  // namespace devview
