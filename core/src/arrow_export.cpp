@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "arrow_format.hpp"
 #include "devview/arrow.hpp"
 #include "devview/error.hpp"
-#include "src/arrow_format.hpp"
 
 namespace devview {
 

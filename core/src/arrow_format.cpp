@@ -1,11 +1,11 @@
 // Arrow's format strings and extension names, read and written.
-#include "src/arrow_format.hpp"
+#include "arrow_format.hpp"
 
 #include <charconv>
 #include <cstring>
 
 #include "devview/error.hpp"
-#include "src/quote.hpp"
+#include "quote.hpp"
 
 namespace devview::arrow {
 

@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "arrow_format.hpp"
+#include "checked.hpp"
 #include "devview/arrow.hpp"
 #include "devview/error.hpp"
-#include "src/arrow_format.hpp"
-#include "src/checked.hpp"
 
 namespace devview {
 

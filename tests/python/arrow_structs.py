@@ -7,8 +7,6 @@ import ctypes
 import struct
 from collections import Counter
 
-MINUS_ONE = 2**64 - 1
-
 
 class Schema(ctypes.Structure):
     pass
@@ -149,16 +147,22 @@ def named_capsule(structure, name: bytes):
     return _new(ctypes.addressof(structure), name, None)
 
 
+def _struct_in(capsule, kind, name: bytes):
+    structure = kind.from_address(_pointer(capsule, name))
+    structure.capsule = capsule  # the struct is the capsule's
+    return structure
+
+
 def schema_in(capsule) -> Schema:
-    return Schema.from_address(_pointer(capsule, b"arrow_schema"))
+    return _struct_in(capsule, Schema, b"arrow_schema")
 
 
 def array_in(capsule) -> Array:
-    return Array.from_address(_pointer(capsule, b"arrow_array"))
+    return _struct_in(capsule, Array, b"arrow_array")
 
 
 def device_array_in(capsule) -> DeviceArray:
-    return DeviceArray.from_address(_pointer(capsule, b"arrow_device_array"))
+    return _struct_in(capsule, DeviceArray, b"arrow_device_array")
 
 
 def moved(structure):

@@ -250,6 +250,7 @@ def test_a_requested_schema_of_other_data_is_an_error():
     for other in (1, "i", v.__arrow_c_array__()[1]):
         with pytest.raises(TypeError, match="expected a capsule 'arrow_schema'"):
             v.__arrow_c_array__(other)
+    del other
     assert v.allocation.exports == 0
 
 

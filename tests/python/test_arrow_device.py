@@ -36,7 +36,7 @@ def on_device(block, *, lists=(), change=None, **place):
         values=range(block.nbytes // 4), lists=lists, address=block.ptr, change=change
     )
     return producer, OnDevice(
-        producer, **{"device_type": 2, "device_id": dv.Device(str(block.device)).id, **place}
+        producer, **{"device_type": 2, "device_id": block.device.id, **place}
     )
 
 
@@ -300,8 +300,8 @@ def test_a_failed_call_refuses_and_releases_once(call):
         v.fill(1)
         pair = v.__arrow_c_device_array__()
         assert v.allocation.exports == 1
-        dv.emulation.fail(call, 1, 1)
-        with pytest.raises(dv.ImportRefused, match="cudaErrorInvalidValue"):
+        dv.emulation.fail(call, 1, 2)
+        with pytest.raises(dv.ImportRefused, match="cudaErrorMemoryAllocation"):
             dv.from_arrow(Answer(pair, "__arrow_c_device_array__"), stream=dv.Stream(CUDA))
         dv.emulation.clear_faults()
     assert v.allocation.exports == 0  # it was taken over, and given back

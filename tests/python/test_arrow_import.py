@@ -45,7 +45,7 @@ def test_half_and_bytes_and_booleans():
     half = Producer(b"e", (0x3C00, 0xC000), kind=ctypes.c_uint16)
     v = dv.from_arrow(Host(half))
     assert (v.format, v.tolist()) == ("e", [1.0, -2.0])
-    text = Producer(b"w:3", (b"abc", b"def"), kind=ctypes.c_char * 3)
+    text = Producer(b"w:3", (tuple(b"abc"), tuple(b"def")), kind=ctypes.c_uint8 * 3)
     v = dv.from_arrow(Host(text))
     assert (v.format, v.shape, v.tolist()) == ("3s", (2,), [b"abc", b"def"])
     truth = Producer(b"c", (0, 1, 2), kind=ctypes.c_int8, metadata=extension("arrow.bool8"))
@@ -175,7 +175,7 @@ def test_a_view_of_arrow_memory_stays_read_only():
     with pytest.raises(TypeError, match="read-only"):
         v[0] = 1
     with pytest.raises(BufferError, match="read-only"):
-        dv.view(Host(producer), readonly=False)
+        dv.view(Host(Producer()), readonly=False)
     assert memoryview(v).readonly
     assert list(producer.memory) == [10, 11, 12, 13]
 
@@ -283,4 +283,6 @@ def test_memory_of_other_devices_is_kept_as_it_is():
     back = device_array_in(v.__arrow_c_device_array__()[1])
     assert (back.device_type, back.device_id) == (10, 3)
     v.release()
+    assert not producer.released["array"]
+    del back
     assert producer.released["array"] == 1

@@ -39,6 +39,7 @@ def test_an_array_is_consumed_once():
         dv.from_arrow(Answer(capsules))
     v.release()
     del capsules
+    gc.collect()
     assert producer.released == {"schema": 1, "array": 1}
 
 
@@ -70,7 +71,7 @@ ANSWERS = {
         lambda: named_capsule(Producer().schema, b"arrowschema"), array_capsule
     ),
     "an array of another name": pair_of(
-        schema_capsule, lambda: named_capsule(Producer().array, b"arrow_device_array")
+        schema_capsule, lambda: named_capsule(Producer().array, b"arrow_arrays")
     ),
     "a capsule without a name": pair_of(
         schema_capsule, lambda: named_capsule(Producer().array, None)

@@ -235,9 +235,9 @@ def test_types_that_would_lose_something_are_refused_by_name(what):
 
 def test_a_table_is_refused_and_its_columns_are_viewed():
     table = pa.table({"a": primitive(), "b": primitive()})
-    with pytest.raises(dv.ImportRefused, match="struct.*take one"):
+    with pytest.raises(dv.ImportRefused, match=r"struct.*take one"):
         dv.from_arrow(table)
-    with pytest.raises(dv.ImportRefused, match="struct.*take one"):
+    with pytest.raises(dv.ImportRefused, match=r"struct.*take one"):
         dv.from_arrow(table.to_batches()[0])
     assert dv.from_arrow(table["a"]).tolist() == [3, 1, 2]
 
