@@ -14,10 +14,8 @@ pl = require("polars", "polars")
 
 
 def address(series) -> int:
-    """Give where the first item is, by polars' own word."""
-    inner = series.explode() if isinstance(series.dtype, pl.Array) else series
-    first, _, _ = inner._get_buffer_info()
-    return first
+    """Give where the first item is, by polars' own word: it would raise if it had to copy."""
+    return series.to_numpy(allow_copy=False).ctypes.data
 
 
 def case(name, make, format, shape, strides, index, value):
@@ -63,7 +61,6 @@ FORMATS = {
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_view_becomes_a_series_without_a_copy(format):
-    v = dv.view(pattern(5, format if format not in "qQ" else format.replace("q", "i8")))
     v = dv.zeros(5, format)
     v[2] = 3
     allocation = v.allocation
