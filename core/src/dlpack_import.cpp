@@ -17,6 +17,10 @@ using detail::fail;
 
 constexpr const char* kWhere = "dlpack";
 
+// What a process can address at most (x86-64 with five levels): a reach beyond it is no memory,
+// whatever int64 holds (numpy#32219).
+constexpr std::int64_t kMaxReach = std::int64_t{1} << 56;
+
 std::string number(std::int64_t value) { return std::to_string(value); }
 
 Format read_format(dlpack::DataType type, std::uint64_t flags) {
@@ -37,6 +41,7 @@ Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* stri
     if (ndim > 0 && shape == nullptr) fail(kWhere, "shape null, ndim " + number(ndim));
     std::int64_t extents[kMaxNdim];
     std::int64_t steps[kMaxNdim];
+    extents[0] = 0;  // of no axes nothing is read, which gcc does not see
     for (int axis = 0; axis < ndim; ++axis)
         extents[axis] = shape[axis];
     detail::check_shape(kWhere, ndim, extents, itemsize);
@@ -61,6 +66,10 @@ void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds)
     const bool empty = bounds.low == bounds.high;
     if (data == nullptr && !empty) {
         fail(kWhere, "data null, " + number(bounds.high - bounds.low) + " bytes of items");
+    }
+    if (bounds.high - bounds.low > kMaxReach) {
+        fail(kWhere,
+             "shape and strides reach " + number(bounds.high - bounds.low) + " bytes, limit 2**56");
     }
     std::uintptr_t first = 0;
     if (byte_offset > static_cast<std::uint64_t>(checked::kMax) ||
