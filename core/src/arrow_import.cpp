@@ -13,6 +13,9 @@ namespace devview {
 
 namespace {
 
+/// No address of a process is larger, with five levels of page tables either.
+constexpr std::uintptr_t kMaxAddress = std::uintptr_t{1} << 56;
+
 /// "array", "array.children[0]", ...: where a member is that makes no sense.
 std::string place_of(int depth) {
     std::string place = "array";
@@ -131,7 +134,7 @@ const void* first_item(const ArrowArray& array, Window window, std::int64_t item
         fail(depth, "buffers[1] is NULL, the length " + std::to_string(array.length));
     }
     const auto address = reinterpret_cast<std::uintptr_t>(start);
-    if (address + static_cast<std::uintptr_t>(end) < address) {
+    if (address > kMaxAddress || static_cast<std::uintptr_t>(end) > kMaxAddress - address) {
         fail(depth, "buffers[1]: " + std::to_string(end) + " bytes from address " +
                         std::to_string(address) + " leave the address space");
     }

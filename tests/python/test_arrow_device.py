@@ -35,9 +35,7 @@ def on_device(block, *, lists=(), change=None, **place):
     producer = Producer(
         values=range(block.nbytes // 4), lists=lists, address=block.ptr, change=change
     )
-    return producer, OnDevice(
-        producer, **{"device_type": 2, "device_id": block.device.id, **place}
-    )
+    return producer, OnDevice(producer, **{"device_type": 2, "device_id": block.device.id, **place})
 
 
 @pytest.mark.parametrize("device", [*CUDA_DEVICES, "pinned", "managed"])
