@@ -6,6 +6,7 @@ import ctypes
 import gc
 import inspect
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,3 +298,28 @@ def test_the_interpreter_ends_cleanly_with_arrays_on_both_sides():
     print("end")
     """
     assert run_clean(script) == "end\n"
+
+
+OFFERS = ["Host(producer)", "OnDevice(producer)", "Chunks(schema, [producer])"]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_array_that_may_need_the_interpreter_is_not_released_after_its_end(offer):
+    script = f"""
+    sys.path.insert(0, {str(Path(__file__).parent)!r})
+    from arrow_structs import Chunks, Host, OnDevice, Producer
+
+    class Loud(dict):
+        def __missing__(self, name):
+            return 0
+        def __setitem__(self, name, value, write=os.write):
+            write(1, name.encode() + b" released, ")
+
+    schema, producer = Producer(), Producer()
+    schema.released, producer.released = dict(schema=0), Loud()
+    v = dv.from_arrow({offer})
+    w = dv.from_arrow(Host(Producer()))
+    w.release()
+    print("end", flush=True)
+    """
+    assert run_clean(script).removeprefix("schema released, ") == "end\n"
