@@ -25,8 +25,25 @@ class _HasItems(Protocol):
 class _HasCudaStream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
+class _HasArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
+class _HasArrowDeviceArray(Protocol):
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
+
+class _HasArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+class _HasArrowDeviceStream(Protocol):
+    def __arrow_c_device_stream__(self, requested_schema: Any = None, **kwargs: Any) -> Any: ...
+
 _Str: TypeAlias = str
-_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack
+_HasArrow: TypeAlias = (
+    _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
+)
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasArrow
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -297,6 +314,10 @@ class View:
         copy: bool | None = None,
     ) -> Any: ...
     def __dlpack_device__(self, /) -> tuple[int, int]: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -375,6 +396,7 @@ def view(
     readonly: bool | None = None,
 ) -> View: ...
 def get_buffer(obj: Buffer, flags: SupportsIndex, /) -> memoryview: ...
+def from_arrow(obj: _HasArrow, /, *, stream: _StreamLike | None = None) -> View: ...
 def from_buffer(
     obj: Buffer,
     /,
