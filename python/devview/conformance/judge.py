@@ -77,9 +77,12 @@ def judge(case: Case, importer, memory: Memory, copies: bool = False) -> Verdict
         if case.expect is ACCEPT:
             verdict.fault(REFUSED, verdict.note)
     _judge_exception(case, probe, error, verdict)
-    if error is not None:
-        error.__traceback__ = None
-        error = None
+    for held_by in (error, probe.raised):  # their frames hold the producer
+        if held_by is not None:
+            held_by.__traceback__ = None
+        if isinstance(held_by, AttributeError) and hasattr(held_by, "obj"):
+            held_by.obj = None
+    error = held_by = None
     _judge_release(probe, verdict)
     return verdict
 
