@@ -1,4 +1,4 @@
-"""The malformed matrix: devview passes it, and it finds what is wrong with importers that do not."""
+"""The malformed matrix: devview passes it, and what is wrong with other importers is found."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Expect(enum.Enum):
 REFUSE, ACCEPT, EITHER, RAISE = Expect
 
 
-class Sentinel(Exception):
+class ProducerError(Exception):
     """An exception that only the producer of a case can have raised."""
 
 

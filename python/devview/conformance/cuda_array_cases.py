@@ -32,6 +32,7 @@ OWN = (
     row("stream an object", "no integer", stream=object()),
 )  # fmt: skip
 
+
 def good(memory: Memory) -> dict:
     """Return the dictionary of 2 x 3 float32."""
     return {"version": 3, "shape": SHAPE, "typestr": "<f4", "data": (memory.cuda, False)}

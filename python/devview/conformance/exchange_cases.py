@@ -6,140 +6,12 @@ import ctypes
 import itertools
 
 from . import abi
-from .case import ACCEPT, EITHER, RAISE, REFUSE, Case, Expect, Memory, Probe, Release, Sentinel
-from .tensor import ITEMS, SHAPE, Managed, Tensor
+from .case import ACCEPT, EITHER, RAISE, REFUSE, Case, Expect, Memory, Probe, ProducerError
+from .exchange_table import Handed, Table, keep, probe_of
+from .tensor import ITEMS, SHAPE, Tensor
 
 FAMILY = "exchange"
 GOOD = {"shape": SHAPE, "items": ITEMS}
-_kept: list[object] = []  # tables live as long as the process, says the standard
-
-
-class Given:
-    """What a consumer made of a tensor through `to_object`, which took the tensor over."""
-
-    def __init__(self, address: int):
-        self._struct = abi.ManagedTensorVersioned.from_address(address)
-        tensor = self._struct.tensor
-        self.ndim = tensor.ndim
-        self.shape = tuple((ctypes.c_int64 * max(0, tensor.ndim)).from_address(tensor.shape or 1))
-
-    def __del__(self):
-        if self._struct.deleter:
-            abi.Deleter(self._struct.deleter)(ctypes.addressof(self._struct))
-
-
-class Table:
-    """A DLPackExchangeAPI; `told` is the tensor that `from_object` gives anew each time.
-
-    `entries` replace functions by other addresses (None: NULL).
-    """
-
-    def __init__(self, memory: Memory, told: Tensor | None = None, version=(1, 3), **entries):
-        self.memory, self.tensor = memory, told or Tensor()
-        self.handed: list[Managed] = []
-        self.asked = 0
-        self.faults: list[str] = []
-        self.from_object_gives = 0
-        self.fills_out = True
-        self.stream_gives = 0
-        self._callbacks = {
-            "allocator": abi.Allocator(lambda *_: -1),
-            "from_object": abi.FromObject(self._from_object),
-            "to_object": abi.ToObject(self._to_object),
-            "tensor_from_object": abi.TensorFromObject(self._tensor_from_object),
-            "current_work_stream": abi.WorkStream(self._current_work_stream),
-        }
-        self.struct = abi.ExchangeAPI()
-        self.struct.major, self.struct.minor = version
-        for name, callback in self._callbacks.items():
-            address = entries.get(name, ctypes.cast(callback, ctypes.c_void_p).value)
-            setattr(self.struct, name, address)
-        _kept.append(self)
-
-    @property
-    def address(self) -> int:
-        """Where the table lies."""
-        return ctypes.addressof(self.struct)
-
-    def before(self, previous: Table) -> Table:
-        """Make `previous` the older table; returns this one."""
-        self.struct.prev_api = previous.address
-        return self
-
-    def unusable(self) -> Table:
-        """Note every call of this table as a fault: its version is not the consumer's."""
-        self.from_object_gives = -1
-        self.faults = []
-        self.forbidden = f"a function of a table of version {self.struct.major} was called"
-        return self
-
-    forbidden = ""
-
-    def _from_object(self, _object, out) -> int:
-        abi.pending_exception()
-        self.asked += 1
-        if self.forbidden:
-            self.faults.append(self.forbidden)
-        if self.fills_out:
-            managed = Managed(self.tensor, self.memory)
-            managed.given = int(self.from_object_gives >= 0)  # after a failure it stays here
-            self.handed.append(managed)
-            out[0] = managed.address
-        else:
-            out[0] = None
-        return self.from_object_gives
-
-    def _to_object(self, address, out) -> int:
-        given = Given(address)
-        abi.new_reference(id(given))
-        out[0] = id(given)
-        return 0
-
-    def _tensor_from_object(self, _object, out) -> int:
-        managed = Managed(self.tensor, self.memory)  # borrowed: nobody deletes it
-        ctypes.pointer(out.contents)[0] = managed.tensor
-        return 0
-
-    def _current_work_stream(self, _type, _id, out) -> int:
-        out[0] = None
-        return self.stream_gives
-
-
-class Handed(Release):
-    """All tensors that a table gave, as one thing to count."""
-
-    def __init__(self, *tables: Table):
-        super().__init__()
-        self.tables = tables
-
-    def faults(self, refused: bool) -> list[str]:
-        """Return what is wrong with any of them."""
-        return [
-            fault
-            for table in self.tables
-            for managed in table.handed
-            for fault in managed.faults(refused)
-        ]
-
-    @property
-    def early(self) -> bool:
-        """Whether the tensor last given went while the result was alive."""
-        handed = [managed for table in self.tables for managed in table.handed]
-        return bool(handed) and handed[-1].taken_back > 0
-
-
-def probe_of(table: Table, *older: Table, attribute=..., kind=None, **shown) -> Probe:
-    """Return a probe whose type offers `table` (or `attribute` in its place)."""
-    if attribute is ...:
-        attribute = abi.capsule(table.address, abi.EXCHANGE)
-    members = {"__dlpack_c_exchange_api__": attribute}
-    producer = type("Exchanging", (kind or object,), members)()
-    tables = (table, *older)
-
-    def unmask() -> list[str]:
-        return [fault for one in tables for fault in one.faults]
-
-    return Probe(producer, releases=[Handed(*tables)], unmask=unmask, **shown)
 
 
 def _tensor(**told):
@@ -198,7 +70,7 @@ def nothing_and_no_error(memory: Memory) -> Probe:
 
 
 def on_the_instance(memory: Memory) -> Probe:
-    """The attribute stands on the instance only."""
+    """Offer the table on the instance only."""
 
     class Bare:
         pass
@@ -224,7 +96,7 @@ def raising_metaclass(exception: type[BaseException]):
 
 
 def of_a_base_class(memory: Memory) -> Probe:
-    """The instance is of a subclass of the type that the table was made for."""
+    """Give an instance of a subclass of the type that the table was made for."""
     probe = probe_of(Table(memory))
     probe.producer = type("Derived", (type(probe.producer),), {})()
     return probe
@@ -241,8 +113,7 @@ def walk(length: int, *, ends: str):
     def make(memory: Memory) -> Probe:
         newer = [Table(memory, version=(99, 0)).unusable() for _ in range(min(length, 50))]
         # The rest are headers only: that is all that may be read of them.
-        headers = (abi.ExchangeAPI * max(1, length - len(newer)))()
-        _kept.append(headers)
+        headers = keep((abi.ExchangeAPI * max(1, length - len(newer)))())
         chain = [table.struct for table in newer] + list(headers)[: length - len(newer)]
         for struct in chain[len(newer) :]:
             struct.major = 99
@@ -264,7 +135,7 @@ def asked_again_inside(memory: Memory) -> Probe:
     """`from_object` has the same importer view another object of the type."""
     table = Table(memory)
     probe = probe_of(table, **GOOD)
-    plain = table._from_object
+    plain = table.give
     held = []
 
     def drive(importer):
@@ -274,8 +145,7 @@ def asked_again_inside(memory: Memory) -> Probe:
                 held[0] = importer(type(probe.producer)())
             return plain(one, out)
 
-        callback = abi.FromObject(nested)
-        _kept.append(callback)
+        callback = keep(abi.FromObject(nested))
         table.struct.from_object = ctypes.cast(callback, ctypes.c_void_p)
         try:
             return importer(probe.producer)
@@ -290,15 +160,14 @@ def attribute_goes_meanwhile(memory: Memory) -> Probe:
     """`from_object` deletes the attribute of its type."""
     table = Table(memory)
     probe = probe_of(table, **GOOD)
-    plain, kind = table._from_object, type(probe.producer)
+    plain, kind = table.give, type(probe.producer)
 
     def deleting(one, out):
         if "__dlpack_c_exchange_api__" in vars(kind):
             del kind.__dlpack_c_exchange_api__
         return plain(one, out)
 
-    callback = abi.FromObject(deleting)
-    _kept.append(callback)
+    callback = keep(abi.FromObject(deleting))
     table.struct.from_object = ctypes.cast(callback, ctypes.c_void_p)
     return probe
 
@@ -342,7 +211,7 @@ ROWS: tuple[tuple[str, str, Expect, object], ...] = (
     ("attribute on the instance", "the table belongs to the type", EITHER, on_the_instance),
     ("attribute of a base class", "its functions want the exact type", EITHER, of_a_base_class),
     ("attribute raises KeyError", "kept as it is", RAISE, raising_metaclass(KeyError)),
-    ("attribute raises its own exception", "kept as it is", RAISE, raising_metaclass(Sentinel)),
+    ("attribute raises its own exception", "kept as it is", RAISE, raising_metaclass(ProducerError)),
     ("attribute raises AttributeError", "not offered", REFUSE, raising_metaclass(AttributeError)),
     ("table of major 0", "before the first", REFUSE, newer_alone((0, 9))),
     ("table of major 2", "another layout", REFUSE, newer_alone((2, 0))),
@@ -364,7 +233,7 @@ ROWS: tuple[tuple[str, str, Expect, object], ...] = (
     ("from_object gives 1", "neither success nor failure", EITHER, _answer(1, False)),
     ("from_object raises KeyError", "kept as it is", RAISE, _raising(KeyError)),
     ("from_object raises RuntimeError", "kept as it is", RAISE, _raising(RuntimeError)),
-    ("from_object raises its own exception", "kept as it is", RAISE, _raising(Sentinel)),
+    ("from_object raises its own exception", "kept as it is", RAISE, _raising(ProducerError)),
     ("from_object raises BufferError", "a refusal", RAISE, _raising(BufferError)),
     ("from_object imports, too", "re-entrant", ACCEPT, asked_again_inside),
     ("from_object deletes the attribute", "the table stays", ACCEPT, attribute_goes_meanwhile),

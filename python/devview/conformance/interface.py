@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from .case import ACCEPT, EITHER, RAISE, REFUSE, Expect, Memory, Probe, Release, Sentinel
+from .case import ACCEPT, EITHER, RAISE, REFUSE, Expect, Memory, Probe, ProducerError, Release
 from .tensor import ITEMS, SHAPE
 
 TOP = 1 << 63
@@ -238,7 +238,7 @@ class Liar(dict):
 
     def get(self, key, default=None):
         """Tell the larger shape here, too."""
-        return self[key] if key in self else default
+        return self[key]
 
 
 class Raising(dict):
@@ -271,7 +271,7 @@ def objects(attribute: str, good) -> list[tuple[str, str, Expect, object]]:
     def raising_index(memory: Memory) -> Probe:
         class RaisingIndex:
             def __index__(self):
-                raise probe.fails(Sentinel("__index__"))
+                raise probe.fails(ProducerError("__index__"))
 
         probe = probe_of(attribute, good(memory) | {"shape": (RaisingIndex(), 3)})
         return probe
@@ -279,7 +279,7 @@ def objects(attribute: str, good) -> list[tuple[str, str, Expect, object]]:
     def raising_flag(memory: Memory) -> Probe:
         class RaisingFlag:
             def __bool__(self):
-                raise probe.fails(Sentinel("__bool__"))
+                raise probe.fails(ProducerError("__bool__"))
 
         told = good(memory)
         probe = probe_of(attribute, told | {"data": (told["data"][0], RaisingFlag())})
@@ -300,7 +300,7 @@ def objects(attribute: str, good) -> list[tuple[str, str, Expect, object]]:
         class Asking:
             def __getattr__(self, name):
                 if name == attribute:
-                    raise probe.fails(Sentinel(name))
+                    raise probe.fails(ProducerError(name))
                 raise AttributeError(name)
 
         producer = Asking()
@@ -332,7 +332,7 @@ def objects(attribute: str, good) -> list[tuple[str, str, Expect, object]]:
          answer(lambda m: property(lambda _: good(m)), shape=SHAPE)),
         ("it raises KeyError", "kept as it is", RAISE, raising(KeyError)),
         ("it raises RuntimeError", "kept as it is", RAISE, raising(RuntimeError)),
-        ("it raises its own exception", "kept as it is", RAISE, raising(Sentinel)),
+        ("it raises its own exception", "kept as it is", RAISE, raising(ProducerError)),
         ("it raises ValueError", "a refusal", RAISE, raising(ValueError)),
         ("it raises AttributeError", "not offered", REFUSE, raising(AttributeError)),
         ("__getattr__ raises its own", "kept as it is", RAISE, by_getattr),

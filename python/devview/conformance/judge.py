@@ -22,7 +22,7 @@ CRASHED, ACCEPTED, REFUSED, RELEASED, LOST = (
     "exception lost",
 )
 KINDS = (CRASHED, ACCEPTED, REFUSED, RELEASED, LOST)
-# A producer's exception of these says "I cannot": an importer may go on, or refuse in its own words.
+# A producer that raises one of these says "I cannot": an importer may refuse in its own words.
 REFUSALS = (BufferError, ValueError, TypeError, AttributeError)
 
 

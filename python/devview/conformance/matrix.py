@@ -1,4 +1,4 @@
-"""All cases, by family; the first of each family is a good one, by which it is seen to be spoken."""
+"""All cases by family; the first of each is a good one, which tells whether it is spoken."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def _cuda_array(memory: Memory) -> Probe:
 
 GOOD = {
     "dlpack": lambda memory: dlpack_cases.probe_of(Tensor(), memory, **SHOWN),
-    "dlpack-legacy": lambda memory: dlpack_cases.probe_of(
-        Tensor(versioned=False), memory, **SHOWN
-    ),
+    "dlpack-legacy": lambda memory: dlpack_cases.probe_of(Tensor(versioned=False), memory, **SHOWN),
     "exchange": lambda memory: exchange_cases.probe_of(exchange_cases.Table(memory), **SHOWN),
     "cuda-array": _cuda_array,
     "array-interface": lambda memory: interface.probe_of(

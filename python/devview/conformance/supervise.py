@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import signal
@@ -93,10 +94,8 @@ class Worker:
             self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self._stderr):
-            try:
+            with contextlib.suppress(OSError):  # a pipe to a process that is gone
                 pipe.close()
-            except OSError:
-                pass  # a pipe to a process that is gone
 
 
 class Supervisor:
