@@ -100,8 +100,9 @@ def test_readonly_is_kept():
     assert view.readonly
     with pytest.raises(TypeError, match="read-only"):
         view[0, 0] = 1
+    producer = Producer(crafted.capsule())
     with pytest.raises(BufferError):
-        dv.view(Producer(crafted.capsule()), readonly=False)
+        dv.view(producer, readonly=False)
     assert np.from_dlpack(view).flags.writeable is False
 
 
@@ -298,12 +299,11 @@ def test_device_memory_that_claims_to_be_elsewhere():
 @EMULATED
 def test_a_failing_pointer_query_refuses_and_leaves_no_error_behind():
     block = dv.zeros(24, "f", device=DEVICE)
-    crafted = Crafted()
-    crafted.tensor.data, crafted.tensor.device = block.ptr, Device(CUDA, 0)
-    dv.emulation.fail("cudaPointerGetAttributes", 1, 1)
-    refused(crafted, "CUDA does not know")
-    dv.emulation.fail("cudaPointerGetAttributes", 1, 700)
-    refused(crafted, "cudaErrorIllegalAddress")
+    for code, match in ((1, "CUDA does not know"), (700, "cudaErrorIllegalAddress")):
+        crafted = Crafted()
+        crafted.tensor.data, crafted.tensor.device = block.ptr, Device(CUDA, 0)
+        dv.emulation.fail("cudaPointerGetAttributes", 1, code)
+        refused(crafted, match)
     assert dv.from_dlpack(crafted.capsule()).device == DEVICE
 
 
@@ -351,8 +351,9 @@ def test_a_capsule_is_consumed_once(legacy):
 @pytest.mark.parametrize("name", [b"other", b"", b"dltensor_versioned2", b"\xff\x01" * 300])
 def test_wrong_names_are_refused(name):
     crafted = Crafted()
+    capsule = crafted.capsule(name)
     with pytest.raises(BufferError, match="capsule named"):
-        dv.from_dlpack(crafted.capsule(name))
+        dv.from_dlpack(capsule)
     assert crafted.deleted == 0
 
 
@@ -381,9 +382,10 @@ def test_a_malformed_device_is_refused_and_the_capsule_untouched(device):
 @EMULATED
 def test_the_capsule_has_to_be_where_the_producer_said():
     crafted = Crafted()
+    producer = Producer(crafted.capsule(), (CUDA, 0))
     with pytest.raises(BufferError, match="on cpu, __dlpack_device__ said cuda:0"):
-        dv.from_dlpack(Producer(crafted.capsule(), (CUDA, 0)))
-    gc.collect()
+        dv.from_dlpack(producer)
+    del producer
     assert crafted.deleted == 1
 
 
