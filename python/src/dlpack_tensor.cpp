@@ -5,6 +5,7 @@
 
 #include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
+#include "devview/cuda/runtime.hpp"
 
 namespace devview::python {
 
@@ -98,7 +99,8 @@ DLManagedTensor* export_legacy_tensor(const View& view) {
 }
 
 void require_place(const TensorDescription& read) {
-    if (!is_cuda(read.device)) return;
+    const bool host_alone = read.device == Device{} && !cuda::runtime_chosen();
+    if (host_alone || !(is_cuda(read.device) || read.device == Device{})) return;
     const GilRelease unlocked;
     require_memory_on(read.device, static_cast<char*>(read.data) + read.bounds.low,
                       static_cast<std::size_t>(read.bounds.high - read.bounds.low));
