@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from types import EllipsisType, TracebackType
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, final
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from typing_extensions import Buffer, Self
 
@@ -16,6 +26,9 @@ class _HasArrayInterface(Protocol):
 class _HasDlpack(Protocol):
     def __dlpack__(self) -> Any: ...
 
+class _HasExchangeApi(Protocol):
+    __dlpack_c_exchange_api__: ClassVar[Any]
+
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
 
@@ -26,7 +39,7 @@ class _HasCudaStream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
 _Str: TypeAlias = str
-_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasExchangeApi
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -297,6 +310,7 @@ class View:
         copy: bool | None = None,
     ) -> Any: ...
     def __dlpack_device__(self, /) -> tuple[int, int]: ...
+    __dlpack_c_exchange_api__: ClassVar[Any]
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

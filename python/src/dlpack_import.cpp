@@ -17,9 +17,19 @@ namespace {
 
 constexpr Device kHost{};
 
+/// Interned once, for the life of the process.
+struct Names {
+    PyObject* dlpack = PyUnicode_InternFromString("__dlpack__");
+    PyObject* dlpack_device = PyUnicode_InternFromString("__dlpack_device__");
+};
+const Names& names() {
+    static const Names interned;
+    return interned;
+}
+
 /// An attribute; null where there is none, or None stands for "not offered".
-py::object offered(PyObject* object, const char* name) {
-    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object, name));
+py::object offered(PyObject* object, PyObject* name) {
+    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name));
     if (!value) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
         PyErr_Clear();
@@ -30,7 +40,7 @@ py::object offered(PyObject* object, const char* name) {
 /// Where the producer says its memory is; nothing if it does not say. A hint: it decides which
 /// stream is passed, and the capsule has to agree.
 std::optional<Device> told_device(PyObject* object) {
-    const py::object method = offered(object, "__dlpack_device__");
+    const py::object method = offered(object, names().dlpack_device);
     if (!method) return std::nullopt;
     const py::object told = method();
     if (!PyTuple_Check(told.ptr()) || PyTuple_GET_SIZE(told.ptr()) != 2) {
@@ -119,7 +129,7 @@ std::optional<View> import_from(const ImportRequest& request, bool to_host) {
         return take_capsule(request.object,
                             [&](Device device) { return consumer_stream(request.stream, device); });
     }
-    const py::object method = offered(request.object, "__dlpack__");
+    const py::object method = offered(request.object, names().dlpack);
     if (!method) return std::nullopt;
     return consume(request, method, to_host);
 }

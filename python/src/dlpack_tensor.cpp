@@ -6,6 +6,7 @@
 #include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/runtime.hpp"
+#include "devview/cuda/stream.hpp"
 
 namespace devview::python {
 
@@ -89,6 +90,25 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
 }
 
 }  // namespace
+
+void wait_on_host(const View& view) {
+    if (view.allocation()->uses() == nullptr) return;
+    const GilRelease unlocked;
+    wait_for_host(*view.allocation());
+}
+
+void order_for_consumer(const View& view, const Stream& asked) {
+    StreamUses* const uses = view.allocation()->uses();
+    if (uses == nullptr || !is_cuda(view.device())) return;
+    const bool on_device = view.device().type == DeviceType::cuda;
+    if (!asked && !on_device) return wait_on_host(view);
+    const Stream stream = asked ? asked : cuda::legacy_stream(view.device().id);
+    const GilRelease unlocked;
+    uses->order(stream);
+    const Stream& own = view.own_stream();
+    if (own && own.held() && own != stream) cuda::Event::record(own).order(stream);
+    if (stream.held()) uses->record(stream);
+}
 
 DLManagedTensorVersioned* export_tensor(const View& view, std::uint64_t flags) {
     return dlpack::tag(with_deleter(view, dlpack::abi(to_dlpack(view, flags))));

@@ -1,7 +1,7 @@
 // DLPack's C exchange API, View's side: the table of functions that consumers call instead of
-// __dlpack__. It does not order streams for a consumer by asking one: all work of devview that
-// names no stream goes to the legacy one, so that is the current work stream, and what was done to
-// a view elsewhere is ordered into it at the hand-over.
+// __dlpack__. A consumer names no stream here, it asks for ours: work of devview that names none
+// goes to the legacy stream, so that is the current work stream, and what was done to a view on
+// others is ordered into it at the hand-over.
 #include <algorithm>
 #include <new>
 #include <optional>
@@ -46,22 +46,6 @@ PyObject* exported(void* object) {
     return view;
 }
 
-/// The current work stream waits for what was done to the memory on others, and counts as a user of
-/// it from then on. Consumers may read pinned and managed memory on the host, where no stream
-/// orders them: the host waits.
-void order_work(const View& view) {
-    const Device device = view.device();
-    StreamUses* const uses = view.allocation()->uses();
-    if (uses == nullptr) return;
-    const GilRelease unlocked;
-    if (device.type != DeviceType::cuda) return wait_for_host(*view.allocation());
-    const Stream work = cuda::legacy_stream(device.id);
-    uses->order(work);
-    const Stream& own = view.own_stream();
-    if (own && own.held() && own != work) cuda::Event::record(own).order(work);
-    uses->record(work);
-}
-
 int managed_from_object(void* object, ManagedTensorVersioned** out) {
     return status_of([&] {
         require(out, "out");
@@ -75,7 +59,7 @@ int managed_from_object(void* object, ManagedTensorVersioned** out) {
         const View held(view);
         auto* const tensor = export_tensor(held);
         try {
-            order_work(held);
+            order_for_consumer(held, {});
         } catch (...) {
             delete_dlpack(tensor);
             throw;
@@ -115,7 +99,7 @@ int tensor_from_object(void* object, Tensor* out) {
         }
         tensor.shape = lent_axes(view_object(self), axes, ndim);
         tensor.strides = tensor.shape + ndim;
-        if (is_cuda(view.device())) order_work(View(view));
+        if (is_cuda(view.device())) order_for_consumer(View(view), {});
         *out = tensor;
     });
 }
