@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from types import EllipsisType, TracebackType
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, final
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from typing_extensions import Buffer, Self
 
@@ -15,6 +25,9 @@ class _HasArrayInterface(Protocol):
 
 class _HasDlpack(Protocol):
     def __dlpack__(self) -> Any: ...
+
+class _HasExchangeApi(Protocol):
+    __dlpack_c_exchange_api__: ClassVar[Any]
 
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
@@ -43,7 +56,7 @@ _Str: TypeAlias = str
 _HasArrow: TypeAlias = (
     _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
 )
-_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasArrow
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasExchangeApi | _HasArrow
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -318,6 +331,7 @@ class View:
     def __arrow_c_device_array__(
         self, requested_schema: Any = None, **kwargs: Any
     ) -> tuple[Any, Any]: ...
+    __dlpack_c_exchange_api__: ClassVar[Any]
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
