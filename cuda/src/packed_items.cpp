@@ -66,8 +66,8 @@ void copy_packed(const View& dst, const View& src, const Stream& stream) {
     const View merged = byte_on_host(to, last, stream);
     const View wanted = byte_on_host(from, last, stream);
     const unsigned mask = (1u << tail) - 1;
-    *bytes_at(merged) = static_cast<unsigned char>((*bytes_at(merged) & ~mask) |
-                                                   (*bytes_at(wanted) & mask));
+    *bytes_at(merged) =
+        static_cast<unsigned char>((*bytes_at(merged) & ~mask) | (*bytes_at(wanted) & mask));
     copy(to.slice(0, 0, last), from.slice(0, 0, last), stream);
     copy(to.slice(0, last, last + 1), merged, stream_on(stream, to));
 }

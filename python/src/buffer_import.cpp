@@ -9,6 +9,7 @@
 #include "arguments.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
+#include "format_object.hpp"
 #include "owner.hpp"
 #include "protocols.hpp"
 #include "view_object.hpp"
@@ -71,6 +72,20 @@ Format truthful_format(const Py_buffer& buffer, const char* text, const char* mo
     return *told;
 }
 
+/// PEP 3118's text, or the name of a scalar, which MLX writes: "bfloat16".
+Format spelled_format(const char* text, Py_ssize_t itemsize) {
+    try {
+        return Format::with_itemsize(text, itemsize);
+    } catch (const FormatError&) {
+        try {
+            Format named = format_of_name(text);
+            if (named.itemsize() == itemsize) return named;
+        } catch (const FormatError&) {  // neither: the first error is the one to tell
+        }
+        throw;
+    }
+}
+
 Format said_format(const Py_buffer& buffer) {
     if (buffer.format == nullptr && buffer.itemsize > 1) {
         return Format(std::to_string(buffer.itemsize) + "s");  // not asked for: opaque bytes
@@ -83,7 +98,7 @@ Format said_format(const Py_buffer& buffer) {
     if (const char* const module = truthful_module(buffer, text)) {
         return truthful_format(buffer, text, module);
     }
-    return Format::with_itemsize(text, buffer.itemsize);
+    return spelled_format(text, buffer.itemsize);
 }
 
 /// A buffer has itemsize bytes for every item: what would be packed elsewhere is not, here.
