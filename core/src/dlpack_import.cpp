@@ -1,5 +1,6 @@
 // A managed tensor as a View: everything that it says is checked before it is taken over.
 #include <exception>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,10 @@ namespace {
 using detail::fail;
 
 constexpr const char* kWhere = "dlpack";
+
+// What a process can address at most (x86-64 with five levels): a reach beyond it is no memory,
+// whatever int64 holds (numpy#32219).
+constexpr std::int64_t kMaxReach = std::int64_t{1} << 56;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
@@ -34,32 +39,6 @@ Format read_format(dlpack::DataType type, std::uint64_t flags) {
     return Format::from_dlpack(type.code, type.bits).packed();
 }
 
-Device read_device(dlpack::DeviceTag tag) {
-    const Device device{static_cast<DeviceType>(tag.type), tag.id};
-    if (tag.id < 0) throw BufferError("dlpack: device id " + number(tag.id) + ", minimum 0");
-    switch (device.type) {
-        case DeviceType::cpu:
-        case DeviceType::cuda_host:
-        case DeviceType::cuda_managed:
-            return {device.type, 0};  // XLA numbers its CPU devices, CuPy tells the GPU of managed
-        case DeviceType::cuda:
-        case DeviceType::opencl:
-        case DeviceType::vulkan:
-        case DeviceType::metal:
-        case DeviceType::vpi:
-        case DeviceType::rocm:
-        case DeviceType::rocm_host:
-        case DeviceType::ext_dev:
-        case DeviceType::oneapi:
-        case DeviceType::webgpu:
-        case DeviceType::hexagon:
-        case DeviceType::maia:
-        case DeviceType::trainium:
-            return device;
-    }
-    throw BufferError("dlpack: device type " + number(tag.type) + ", unknown to DLPack 1.3");
-}
-
 /// Byte strides, the producer's copied before they are looked at: it may write to them meanwhile.
 Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* strides,
                    std::int64_t itemsize) {
@@ -68,6 +47,7 @@ Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* stri
     if (ndim > 0 && shape == nullptr) fail(kWhere, "shape null, ndim " + number(ndim));
     std::int64_t extents[kMaxNdim];
     std::int64_t steps[kMaxNdim];
+    extents[0] = 0;  // of no axes nothing is read, which gcc does not see
     for (int axis = 0; axis < ndim; ++axis)
         extents[axis] = shape[axis];
     detail::check_shape(kWhere, ndim, extents, itemsize);
@@ -106,6 +86,10 @@ void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds)
     const bool empty = bounds.low == bounds.high;
     if (data == nullptr && !empty) {
         fail(kWhere, "data null, " + number(bounds.high - bounds.low) + " bytes of items");
+    }
+    if (bounds.high - bounds.low > kMaxReach) {
+        fail(kWhere,
+             "shape and strides reach " + number(bounds.high - bounds.low) + " bytes, limit 2**56");
     }
     std::uintptr_t first = 0;
     if (byte_offset > static_cast<std::uint64_t>(checked::kMax) ||
@@ -149,12 +133,47 @@ View take_over(Managed* tensor, Stream stream, Adopt adopt) {
                 read.readonly);
 }
 
+[[noreturn]] void refuse_device_type(std::int64_t type) {
+    throw BufferError("dlpack: device type " + number(type) + ", unknown to DLPack 1.3");
+}
+
 }  // namespace
+
+Device dlpack_device(std::int64_t type, std::int64_t id) {
+    constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();
+    if (id < 0 || id > kMaxId) {
+        throw BufferError("dlpack: device id " + number(id) + ", minimum 0, limit " +
+                          number(kMaxId));
+    }
+    if (type < 0 || type > kMaxId) refuse_device_type(type);
+    const Device device{static_cast<DeviceType>(type), static_cast<std::int32_t>(id)};
+    switch (device.type) {
+        case DeviceType::cpu:
+        case DeviceType::cuda_host:
+        case DeviceType::cuda_managed:
+            return {device.type, 0};  // XLA numbers its CPU devices, CuPy tells the GPU of managed
+        case DeviceType::cuda:
+        case DeviceType::opencl:
+        case DeviceType::vulkan:
+        case DeviceType::metal:
+        case DeviceType::vpi:
+        case DeviceType::rocm:
+        case DeviceType::rocm_host:
+        case DeviceType::ext_dev:
+        case DeviceType::oneapi:
+        case DeviceType::webgpu:
+        case DeviceType::hexagon:
+        case DeviceType::maia:
+        case DeviceType::trainium:
+            return device;
+    }
+    refuse_device_type(type);
+}
 
 TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
     const dlpack::DataType type = tensor.dtype;  // once: the producer may write to it
     Format format = read_format(type, flags);
-    const Device device = read_device(tensor.device);
+    const Device device = dlpack_device(tensor.device.type, tensor.device.id);
     const std::int64_t itemsize = format.itemsize();
     Layout layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
     if (format.is_packed()) layout = with_lanes(layout, format, type.lanes);

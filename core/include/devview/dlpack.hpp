@@ -34,6 +34,10 @@ DEVVIEW_CORE_API std::uint64_t describe_dlpack(const View& view, dlpack::Tensor&
 /// DLPack's name of a format. @throws BufferError  it has none; the message names the format.
 DEVVIEW_CORE_API dlpack::DataType dlpack_type(const Format& format);
 
+/// The device of a tag; id 0 for cpu, pinned and managed memory, whatever the producer numbers.
+/// @throws BufferError  a type that DLPack 1.3 does not have, or a negative id.
+DEVVIEW_CORE_API Device dlpack_device(std::int64_t type, std::int64_t id);
+
 /// What a DLTensor says, checked and copied: it may change or go afterwards. Owns nothing.
 struct TensorDescription {
     void* data;  ///< of item [0, ..., 0]: byte_offset is added
