@@ -271,7 +271,7 @@ def test_packed_items_are_told_from_version_2_on(core):
     found = node.contents
     assert (found.packed, found.bits, found.itemsize, found.float_kind) == (1, 6, 1, 15)
     assert core.devview_format_release(handle) == OK
-    with Described(core, "T{B:float6_e2m3fn:}") as padded:
+    with Parsed(core, "T{B:float6_e2m3fn:}") as padded:
         assert (padded.packed, padded.bits, padded.itemsize) == (0, 6, 1)
 
 

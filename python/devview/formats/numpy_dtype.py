@@ -202,7 +202,9 @@ def field_names(format: Format) -> list[str]:
 def _scalar_dtype(np: Any, format: Format) -> Any:
     kind, nbytes = format.kind, format.itemsize
     if format.packed:
-        cannot("to_numpy", format, "NumPy has a byte to each item; Format(f, packed=False) has, too")
+        cannot(
+            "to_numpy", format, "NumPy has a byte to each item; Format(f, packed=False) has, too"
+        )
     if kind in _NATIVE_NUMBERS:
         dtype = _number_dtype(np, format)
     elif kind == "bytes" or kind == "character":
