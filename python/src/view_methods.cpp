@@ -8,6 +8,7 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
+#include "devview/error.hpp"
 #include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
@@ -49,9 +50,30 @@ PyObject* enter(PyObject* self) {
 
 PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
 
+/// The bytes of packed items in their order, zeros behind the last one.
+PyObject* packed_bytes(const View& view) {
+    const std::int64_t count = view.nbytes();
+    const HostItems host(view.cast(Format(), 1, &count), "tobytes");
+    py::object bytes = py::reinterpret_steal<py::object>(
+        PyBytes_FromStringAndSize(host.data(), static_cast<Py_ssize_t>(count)));
+    if (!bytes) throw py::error_already_set();
+    const auto tail = static_cast<int>(view.size() % 8 * view.format().node()->bits % 8);
+    if (tail != 0) {
+        char& last = PyBytes_AS_STRING(bytes.ptr())[count - 1];
+        last = static_cast<char>(last & ((1 << tail) - 1));
+    }
+    return bytes.release().ptr();
+}
+
 PyObject* bytes_of(PyObject* self, PyObject* order_value) {
     const View view = live_view(self);
     const Order order = lying_order(view, order_value);
+    if (view.format().is_packed()) {
+        if (order == Order::F && !view.contiguous(Order::F)) {
+            throw LayoutError("tobytes: packed items have bytes in C order only");
+        }
+        return packed_bytes(view);
+    }
     py::object bytes = py::reinterpret_steal<py::object>(
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(view.nbytes())));
     if (!bytes) throw py::error_already_set();
