@@ -13,6 +13,9 @@ class _HasArrayInterface(Protocol):
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
 
+class _HasDlpack(Protocol):
+    def __dlpack__(self) -> Any: ...
+
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
 
@@ -23,7 +26,7 @@ class _HasCudaStream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
 _Str: TypeAlias = str
-_Exporter: TypeAlias = Buffer | _HasArrayInterface
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -69,6 +72,7 @@ class OutOfMemory(Error, MemoryError):  # noqa: N818
     used: int
     limit: int
 
+class Refused(Error, BufferError, ValueError): ...  # noqa: N818
 class ImportRefused(Error, BufferError, ValueError, TypeError): ...  # noqa: N818
 
 @final
@@ -282,6 +286,16 @@ class View:
     def copy_to(self, /, obj: _Target, *, stream: _StreamLike | None = None) -> _Target: ...
     def fill(self, /, value: object, *, stream: _StreamLike | None = None) -> Self: ...
     def stage(self, /, *, writable: bool = False, stream: _StreamLike | None = None) -> Staging: ...
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: _StreamLike | None = None,
+        max_version: tuple[SupportsIndex, SupportsIndex] | None = None,
+        dl_device: tuple[SupportsIndex, SupportsIndex] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self, /) -> tuple[int, int]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -367,6 +381,14 @@ def from_buffer(
     format: _FormatLike | None = None,
     shape: _Shape | None = None,
     strides: _Shape | None = None,
+) -> View: ...
+def from_dlpack(
+    obj: Any,
+    /,
+    *,
+    device: _DeviceLike | None = None,
+    copy: bool | None = None,
+    stream: _StreamLike | None = None,
 ) -> View: ...
 def from_pointer(
     ptr: int,

@@ -9,6 +9,11 @@ namespace devview::python {
 /// (ImportRefused when no protocol serves).
 View import_view(PyObject* object);
 
+/// `view` on another device, or a copy of it: the options of dv.view, null or None where not given.
+/// @throws Refused  copy=False where a copy is needed.
+View place_view(const char* function, View view, PyObject* device, PyObject* stream,
+                PyObject* copy);
+
 /// A copy of the bytes would copy references that nobody counts. @throws FormatError.
 void require_no_objects(const char* function, const View& view);
 

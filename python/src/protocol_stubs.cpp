@@ -13,13 +13,8 @@ PyObject* absent(const char* name) {
 }  // namespace
 
 std::optional<View> import_exchange(const ImportRequest&) { return std::nullopt; }
-std::optional<View> import_dlpack(const ImportRequest&) { return std::nullopt; }
 std::optional<View> import_cuda_array(const ImportRequest&) { return std::nullopt; }
 std::optional<View> import_arrow(const ImportRequest&) { return std::nullopt; }
-PyObject* view_dlpack(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
-    return absent("__dlpack__");
-}
-PyObject* view_dlpack_device(PyObject*, PyObject*) { return absent("__dlpack_device__"); }
 PyObject* view_arrow_array(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
     return absent("__arrow_c_array__");
 }
@@ -29,7 +24,6 @@ PyObject* view_arrow_device_array(PyObject*, PyObject* const*, Py_ssize_t, PyObj
 PyObject* view_array_interface(PyObject*, void*) { return absent("__array_interface__"); }
 PyObject* view_cuda_array_interface(PyObject*, void*) { return absent("__cuda_array_interface__"); }
 PyObject* view_cuda_stream(PyObject*, void*) { return absent("__cuda_stream__"); }
-void bind_dlpack(py::module_&) {}
 void bind_exchange(py::module_&) {}
 void bind_cuda_array(py::module_&) {}
 void bind_arrow(py::module_&) {}
