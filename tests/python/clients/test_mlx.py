@@ -88,7 +88,7 @@ def test_a_turned_array_keeps_its_strides():
 
 
 def test_bfloat16_is_named_by_no_buffer_format_and_comes_by_dlpack():
-    """Its buffer has the format "bfloat16", which is none of PEP 3118's: the next protocol is asked."""
+    """Its buffer's format is "bfloat16", which PEP 3118 does not know: the next is asked."""
     array = on_cpu([1.5, -2.0, 3.0], mx.bfloat16)
     assert memoryview(array).format == "bfloat16"
     v = dv.view(array)

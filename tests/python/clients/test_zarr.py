@@ -22,13 +22,16 @@ def source(place: str) -> dv.View:
     return dv.view(np.arange(24, dtype="f4").reshape(4, 6)).to(place)
 
 
-def plain_array(store, **options):
+def plain_array(store):
     """Give an array without a codec: a chunk in the store is its items as they are."""
     if V3:
         return zarr.create_array(
             store=store,
-            **{"shape": (4, 6), "chunks": (2, 6), "dtype": "f4"},
-            **{"compressors": None, "filters": None, **options},
+            shape=(4, 6),
+            chunks=(2, 6),
+            dtype="f4",
+            compressors=None,
+            filters=None,
         )
     return zarr.create((4, 6), chunks=(2, 6), dtype="f4", store=store, compressor=None)
 
