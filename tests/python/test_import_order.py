@@ -1,4 +1,4 @@
-"""dv.view asks one protocol after the other, takes the first that answers, and remembers nothing."""
+"""dv.view asks the protocols in order, takes the first that answers, and remembers nothing."""
 
 from __future__ import annotations
 
@@ -254,13 +254,20 @@ def test_an_answer_that_makes_no_sense_is_a_refusal():
         assert f"{protocol}: not offered" not in text
 
 
-class Mine(Exception):
+class MineError(Exception):
     """An error that devview knows nothing of."""
 
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError("k"), RuntimeError("r"), Mine("m"), MemoryError(), KeyboardInterrupt(), OSError(5)],
+    [
+        KeyError("k"),
+        RuntimeError("r"),
+        MineError("m"),
+        MemoryError(),
+        KeyboardInterrupt(),
+        OSError(5),
+    ],
     ids=lambda e: type(e).__name__,
 )
 @pytest.mark.parametrize("first", range(len(ORDER)), ids=ORDER)
@@ -277,9 +284,9 @@ def test_any_other_exception_ends_the_import_and_is_the_same_object(first, error
 def test_a_getattr_that_fails_ends_the_import():
     class Broken:
         def __getattr__(self, name):
-            raise Mine(name)
+            raise MineError(name)
 
-    with pytest.raises(Mine, match="__dlpack__"):
+    with pytest.raises(MineError, match="__dlpack__"):
         dv.view(Broken())
 
 
