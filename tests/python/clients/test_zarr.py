@@ -43,9 +43,9 @@ def plain_array(store):
 def test_an_array_is_set_to_a_view(place):
     v = source(place)
     z = plain_array({})
-    z[:] = v
+    z[:] = np.asarray(v)  # a view has a shape and no dtype, which zarr takes for an array of its kind
     assert z[:].tolist() == v.tolist()
-    z[1, ::2] = v[2, ::-2]
+    z[1, ::2] = np.asarray(v[2, ::-2])
     assert z[1].tolist() == [17.0, 7.0, 15.0, 9.0, 13.0, 11.0]
     v.release()
 
@@ -53,7 +53,7 @@ def test_an_array_is_set_to_a_view(place):
 @places
 def test_a_view_is_read_from_an_array(place):
     z = plain_array({})
-    z[:] = source("cpu")
+    z[:] = np.asarray(source("cpu"))
     v = dv.zeros((4, 6), "f", device=place)
     v.copy_from(z[:])
     assert v.tolist() == z[:].tolist()
@@ -64,7 +64,7 @@ def test_a_selection_is_read_into_the_memory_of_a_view():
     from zarr.core.buffer.cpu import NDBuffer
 
     z = plain_array({})
-    z[:] = source("cpu")
+    z[:] = np.asarray(source("cpu"))
     v = dv.zeros((2, 3), "f")
     out = NDBuffer.from_ndarray_like(np.asarray(v))
     assert out.as_numpy_array().ctypes.data == v.ptr
@@ -84,7 +84,7 @@ def chunk_key(row: int) -> str:
 def test_a_chunk_in_a_store_is_viewed_and_edited_in_place():
     store = {}
     z = plain_array(store)
-    z[:] = source("cpu")
+    z[:] = np.asarray(source("cpu"))
     buffer = z.store._store_dict[chunk_key(1)].as_numpy_array()
     v = dv.view(buffer).cast("f", (2, 6))
     assert v.ptr == buffer.ctypes.data
