@@ -17,6 +17,10 @@ using detail::fail;
 
 constexpr const char* kWhere = "dlpack";
 
+// What a process can address at most (x86-64 with five levels): a reach beyond it is no memory,
+// whatever int64 holds (numpy#32219).
+constexpr std::int64_t kMaxReach = std::int64_t{1} << 56;
+
 std::string number(std::int64_t value) { return std::to_string(value); }
 
 Format read_format(dlpack::DataType type, std::uint64_t flags) {
@@ -61,6 +65,10 @@ void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds)
     const bool empty = bounds.low == bounds.high;
     if (data == nullptr && !empty) {
         fail(kWhere, "data null, " + number(bounds.high - bounds.low) + " bytes of items");
+    }
+    if (bounds.high - bounds.low > kMaxReach) {
+        fail(kWhere,
+             "shape and strides reach " + number(bounds.high - bounds.low) + " bytes, limit 2**56");
     }
     std::uintptr_t first = 0;
     if (byte_offset > static_cast<std::uint64_t>(checked::kMax) ||

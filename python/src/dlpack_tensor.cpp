@@ -8,10 +8,6 @@
 
 namespace devview::python {
 
-namespace {
-
-/// True where this thread has the GIL and the interpreter is not going away. PyGILState_Check says
-/// yes to everybody once there was a subinterpreter.
 bool holds_gil() noexcept {
     if (!python_alive()) return false;
 #if PY_VERSION_HEX >= 0x030D0000
@@ -21,6 +17,8 @@ bool holds_gil() noexcept {
 #endif
     return current != nullptr && current == PyGILState_GetThisThreadState();
 }
+
+namespace {
 
 /// The core's deleter, the same one for all tensors of this type.
 template <class Managed>

@@ -6,6 +6,10 @@
 
 namespace devview::python {
 
+/// True where this thread has the GIL and the interpreter is not going away. PyGILState_Check says
+/// yes to everybody once there was a subinterpreter.
+bool holds_gil() noexcept;
+
 /// to_dlpack() and to_dlpack_legacy(), with a deleter that lets the GIL go, if its thread has it,
 /// where giving the memory back may take a driver lock. @throws as those.
 DLManagedTensorVersioned* export_tensor(const View& view, std::uint64_t flags = 0);

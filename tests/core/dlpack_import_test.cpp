@@ -214,7 +214,10 @@ TEST(DlpackImport, RefusesWrongAxes) {
              Case{{2}, {kMax}, "axis 0: stride"},
              Case{{3}, {std::int64_t{1} << 60}, "axis 0: stride"},
              Case{{0, 2}, {1, kMax}, "axis 1: stride"},
-             Case{{2, 2}, {(std::int64_t{1} << 60) - 1, (std::int64_t{1} << 60) - 1}, "stride"},
+             Case{{2, 2},
+                  {(std::int64_t{1} << 60) - 1, (std::int64_t{1} << 60) - 1},
+                  "reach 9223372036854775804 bytes"},
+             Case{{2}, {std::int64_t{1} << 55}, "reach 144115188075855876 bytes, limit 2**56"},
          }) {
         Producer producer;
         producer.set_axes(wrong.shape, wrong.strides);
