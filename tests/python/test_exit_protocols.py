@@ -54,11 +54,6 @@ CLIENTS = {
 DEVICE_CLIENTS = {
     "apache-tvm-ffi": CLIENTS["apache-tvm-ffi"],
     "cuda-core": CLIENTS["cuda-core"],
-    "cuda-core's CUDA array": (
-        "cuda.core.utils",
-        "m.StridedMemoryView.from_cuda_array_interface(v, stream_ptr=-1)",
-        "m.StridedMemoryView.from_dlpack(np.zeros((2, 3), 'f4'), stream_ptr=-1)",
-    ),
 }
 
 SETUP = """

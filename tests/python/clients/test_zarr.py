@@ -43,7 +43,9 @@ def plain_array(store):
 def test_an_array_is_set_to_a_view(place):
     v = source(place)
     z = plain_array({})
-    z[:] = np.asarray(v)  # a view has a shape and no dtype, which zarr takes for an array of its kind
+    z[:] = np.asarray(
+        v
+    )  # a view has a shape and no dtype, which zarr takes for an array of its kind
     assert z[:].tolist() == v.tolist()
     z[1, ::2] = np.asarray(v[2, ::-2])
     assert z[1].tolist() == [17.0, 7.0, 15.0, 9.0, 13.0, 11.0]
