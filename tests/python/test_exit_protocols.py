@@ -216,3 +216,21 @@ def test_the_interpreter_ends_with_everything_of_every_client():
             f"kept += [v, {over}, a, dv.view(a)]",
         ]
     assert run_clean("\n".join([*lines, "print('end')"])) == "end\n"
+
+
+def test_the_collector_does_not_break_a_memoryview_under_its_view():
+    """Before Python 3.13 it clears an exported memoryview, which raises, and later crashes."""
+    out = run_clean(
+        """
+        for first in (0, 1):
+            m = memoryview(bytearray(9)); v = dv.view(m)
+            cycle = [m, v] if first else [v, m]
+            cycle.append(cycle)
+            del m, v, cycle
+            gc.collect()
+            print(len(dv.live()))
+        def of_the_module(): return globals()
+        m = memoryview(bytearray(9)); v = dv.view(m)
+        """
+    )
+    assert out == "0\n0\n"
