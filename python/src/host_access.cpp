@@ -8,6 +8,7 @@
 #include "devview/error.hpp"
 #include "devview/host_memory.hpp"
 #include "item.hpp"
+#include "whole_type.hpp"
 
 namespace devview::python {
 
@@ -62,7 +63,8 @@ void guard_transfer(const View& view, const char* operation) {
 void bind_transfer_guard(py::module_& module) {
     guard_mode = PyContextVar_New("devview.transfer_guard", nullptr);
     if (guard_mode == nullptr) throw py::error_already_set();
-    py::class_<TransferGuard>(module, "_TransferGuard")
+    py::class_<TransferGuard>(module, "_TransferGuard", py::is_final(), made_elsewhere())
+        .def("__reduce__", refuse_pickle)
         .def("__enter__", [](const py::object& self) { return self; })
         .def("__exit__", [](TransferGuard& self, const py::args&) {
             self.restore();

@@ -193,6 +193,17 @@ PyObject* stage(PyObject* self, PyObject* const* values, Py_ssize_t count, PyObj
     return new_staging(self, arguments.truth(0, false), stream);
 }
 
+PyObject* reduce(PyObject* self, PyObject* protocol) {
+    return guarded<PyObject*>(nullptr, [&] {
+        const View view = live_view(self);
+        require_no_objects("pickle", view);
+        const auto made =
+            py::module_::import("devview._pickle")
+                .attr("reduce")(py::handle(self), py::handle(protocol), view.format().str());
+        return py::object(made).release().ptr();
+    });
+}
+
 }  // namespace
 
 #define FAST(name, function, doc)                                                            \
@@ -283,6 +294,13 @@ PyMethodDef view_methods[] = {
          "    # written back here\n\n"
          "Raises BufferError for a writable staging of a read-only view, or one that overlaps "
          "another."),
+    {"__reduce_ex__", reduce, METH_O,
+     "__reduce_ex__($self, protocol, /)\n--\n\nPickles the items, their device and layout.\n\n"
+     "From protocol 5 on a dense host view gives its own memory out of band (PEP 574), and what "
+     "is\n"
+     "unpickled views the memory that it is given. A device view is copied to the host, and back "
+     "to\n"
+     "the same device."},
     FAST("__dlpack__", view_dlpack,
          "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
          "The memory as a DLPack 1.3 capsule, which holds it until the consumer's deleter ran.\n\n"
