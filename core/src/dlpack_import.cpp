@@ -41,6 +41,7 @@ Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* stri
     if (ndim > 0 && shape == nullptr) fail(kWhere, "shape null, ndim " + number(ndim));
     std::int64_t extents[kMaxNdim];
     std::int64_t steps[kMaxNdim];
+    extents[0] = 0;  // of no axes nothing is read, which gcc does not see
     for (int axis = 0; axis < ndim; ++axis)
         extents[axis] = shape[axis];
     detail::check_shape(kWhere, ndim, extents, itemsize);

@@ -32,31 +32,37 @@ struct Options {
     PyObject* copy = nullptr;
 };
 
+/// The place for a keyword, or null. Callers' keywords are interned: mostly the very same objects.
+PyObject** option_named(Options& options, PyObject* name) {
+    static PyObject* const known[] = {
+        PyUnicode_InternFromString("stream"), PyUnicode_InternFromString("max_version"),
+        PyUnicode_InternFromString("dl_device"), PyUnicode_InternFromString("copy")};
+    PyObject** const places[] = {&options.stream, &options.max_version, &options.dl_device,
+                                 &options.copy};
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (name == known[i]) return places[i];
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (PyUnicode_Compare(name, known[i]) == 0) return places[i];
+    }
+    return nullptr;
+}
+
 Options read_options(PyObject* const* values, Py_ssize_t count, PyObject* names) {
     if (count != 0) {
         throw py::type_error("__dlpack__() takes no positional arguments, " +
                              std::to_string(count) + " given");
     }
     Options options;
-    const struct {
-        const char* name;
-        PyObject*& value;
-    } known[] = {{"stream", options.stream},
-                 {"max_version", options.max_version},
-                 {"dl_device", options.dl_device},
-                 {"copy", options.copy}};
     for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
         PyObject* const name = PyTuple_GET_ITEM(names, i);
-        bool found = false;
-        for (const auto& option : known) {
-            if (PyUnicode_CompareWithASCIIString(name, option.name) != 0) continue;
-            option.value = values[i] == Py_None ? nullptr : values[i];
-            found = true;
-            break;
+        PyObject** const option = option_named(options, name);
+        if (option == nullptr) {
+            PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'",
+                         name);
+            throw py::error_already_set();
         }
-        if (found) continue;
-        PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'", name);
-        throw py::error_already_set();
+        *option = values[i] == Py_None ? nullptr : values[i];
     }
     return options;
 }
@@ -66,6 +72,16 @@ struct Pair {
     std::int64_t second;
 };
 
+/// read_integer, quicker for the plain small ints that nearly all callers pass.
+std::int64_t read_int(PyObject* value, const char* name) {
+    if (PyLong_CheckExact(value)) {
+        int overflow = 0;
+        const long number = PyLong_AsLongAndOverflow(value, &overflow);
+        if (overflow == 0) return number;
+    }
+    return read_integer(value, name);
+}
+
 /// A tuple of two ints; enumerators are ints, too.
 Pair read_pair(PyObject* value, const char* name, const char* parts) {
     if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
@@ -73,8 +89,8 @@ Pair read_pair(PyObject* value, const char* name, const char* parts) {
                      parts, value);
         throw py::error_already_set();
     }
-    const Pair pair{read_integer(PyTuple_GET_ITEM(value, 0), name),
-                    read_integer(PyTuple_GET_ITEM(value, 1), name)};
+    const Pair pair{read_int(PyTuple_GET_ITEM(value, 0), name),
+                    read_int(PyTuple_GET_ITEM(value, 1), name)};
     if (pair.first >= 0 && pair.second >= 0) return pair;
     throw py::value_error("__dlpack__: " + std::string(name) + " (" + std::to_string(pair.first) +
                           ", " + std::to_string(pair.second) + "), minimum (0, 0)");

@@ -57,7 +57,7 @@ DESTRUCTOR = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
 
 
 def _api(name, restype, *argtypes):
-    function = getattr(ctypes.pythonapi, name)
+    function = ctypes.pythonapi[name]  # a new one each time, other than by getattr
     function.restype, function.argtypes = restype, argtypes
     return function
 
@@ -165,10 +165,13 @@ class Crafted:
                 DELETER(deleter)(address)
 
     def capsule(self, name: bytes | None = None):
-        """Make a capsule whose destructor deletes the tensor unless it was consumed."""
+        """Make a capsule whose destructor deletes the tensor unless it was consumed.
+
+        The destructor is Python: it must not run while an exception is on its way.
+        """
         return _new(
             ctypes.addressof(self.managed),
-            ctypes.cast(static_name(name or self.name), ctypes.c_char_p),
+            ctypes.cast(static_name(self.name if name is None else name), ctypes.c_char_p),
             ctypes.cast(self._destructor, ctypes.c_void_p),
         )
 

@@ -100,8 +100,9 @@ def test_readonly_is_kept():
     assert view.readonly
     with pytest.raises(TypeError, match="read-only"):
         view[0, 0] = 1
+    producer = Producer(crafted.capsule())
     with pytest.raises(BufferError):
-        dv.view(Producer(crafted.capsule()), readonly=False)
+        dv.view(producer, readonly=False)
     assert np.from_dlpack(view).flags.writeable is False
 
 
@@ -298,12 +299,11 @@ def test_device_memory_that_claims_to_be_elsewhere():
 @EMULATED
 def test_a_failing_pointer_query_refuses_and_leaves_no_error_behind():
     block = dv.zeros(24, "f", device=DEVICE)
-    crafted = Crafted()
-    crafted.tensor.data, crafted.tensor.device = block.ptr, Device(CUDA, 0)
-    dv.emulation.fail("cudaPointerGetAttributes", 1, 1)
-    refused(crafted, "CUDA does not know")
-    dv.emulation.fail("cudaPointerGetAttributes", 1, 700)
-    refused(crafted, "cudaErrorIllegalAddress")
+    for code, match in ((1, "CUDA does not know"), (700, "cudaErrorIllegalAddress")):
+        crafted = Crafted()
+        crafted.tensor.data, crafted.tensor.device = block.ptr, Device(CUDA, 0)
+        dv.emulation.fail("cudaPointerGetAttributes", 1, code)
+        refused(crafted, match)
     assert dv.from_dlpack(crafted.capsule()).device == DEVICE
 
 
@@ -351,8 +351,9 @@ def test_a_capsule_is_consumed_once(legacy):
 @pytest.mark.parametrize("name", [b"other", b"", b"dltensor_versioned2", b"\xff\x01" * 300])
 def test_wrong_names_are_refused(name):
     crafted = Crafted()
+    capsule = crafted.capsule(name)
     with pytest.raises(BufferError, match="capsule named"):
-        dv.from_dlpack(crafted.capsule(name))
+        dv.from_dlpack(capsule)
     assert crafted.deleted == 0
 
 
@@ -381,9 +382,10 @@ def test_a_malformed_device_is_refused_and_the_capsule_untouched(device):
 @EMULATED
 def test_the_capsule_has_to_be_where_the_producer_said():
     crafted = Crafted()
+    producer = Producer(crafted.capsule(), (CUDA, 0))
     with pytest.raises(BufferError, match="on cpu, __dlpack_device__ said cuda:0"):
-        dv.from_dlpack(Producer(crafted.capsule(), (CUDA, 0)))
-    gc.collect()
+        dv.from_dlpack(producer)
+    del producer
     assert crafted.deleted == 1
 
 
@@ -592,6 +594,18 @@ def test_a_type_error_of_the_body_is_not_retried():
     assert calls == [(1, 3)]
 
 
+def test_a_type_error_without_words_is_kept():
+    class Mute(TypeError):
+        def __str__(self):
+            raise KeyError
+
+    def fail(_):
+        raise Mute
+
+    with pytest.raises((Mute, KeyError)):
+        dv.from_dlpack(Producer(fail))
+
+
 def test_memory_out_of_reach_is_asked_for_on_the_host():
     on_host, on_metal = Crafted(), Crafted()
     on_metal.tensor.device = Device(METAL, 0)
@@ -742,3 +756,24 @@ def test_interpreter_exit_is_silent(what, where):
         "thread": "\nlocal = threading.local(); local.held = held; del held",
     }[where]
     run_clean(f"{EXITS[what]}{keep}\n")
+
+
+AFTER_THE_END = """
+sys.path.insert(0, os.environ["TESTS"])
+import ctypes
+from dlpack_capsules import Crafted, read, rename
+crafted = Crafted()
+view = dv.from_dlpack(crafted.capsule())
+capsule = view.__dlpack__(max_version=(1, 3))
+managed = read(capsule)
+rename(capsule, b"used_dltensor_versioned")
+# glibc calls deleter(tensor) from exit(), when the interpreter has ended.
+at_exit = ctypes.CDLL(None)["__cxa_atexit"]
+at_exit.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+assert at_exit(managed.deleter, ctypes.addressof(managed), None) == 0
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(crafted))  # the tensor's own memory stays
+"""
+
+
+def test_a_deleter_of_python_is_not_called_after_the_end():
+    run_clean(AFTER_THE_END, env={"TESTS": __file__.rpartition("/")[0]})
