@@ -110,7 +110,7 @@ def work_stream(device_type: int, device_id: int, type_=dv.View):
 
 @contextlib.contextmanager
 def counted(entry: str):
-    """Count the calls of an entry of View's table, which go on to it."""
+    """Count the calls of an entry of View's table that go well, and must."""
     api, calls = api_of(dv.View), []
     original = getattr(api, entry)
 

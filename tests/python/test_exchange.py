@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import threading
 import tracemalloc
 from ctypes import byref, c_void_p
@@ -171,16 +172,12 @@ def test_borrowed_tensor_cannot_say_read_only():
         (lambda: dv.zeros(3, "T{i:a:f:b:}"), BufferError, "T{i:a:f:b:}"),
         (lambda: dv.zeros(3, ">i"), BufferError, ">i"),
         (lambda: dv.zeros(3, "3s"), BufferError, "3s"),
-        (lambda: dv.zeros(3, "T{i:a:d:b:}").cast("T{d:a:i:b:}")["a"][::1], BufferError, None),
         (lambda: dv.zeros(3, "=T{d:a:i:b:}")["a"], BufferError, "stride 12"),
     ],
 )
 def test_views_that_dlpack_cannot_say(ask, make, error, words):
-    try:
-        v = make()
-    except ValueError:
-        pytest.skip("no such view")
-    with pytest.raises(error, match=words and words.replace("{", r"\{")):
+    v = make()
+    with pytest.raises(error, match=re.escape(words)):
         ask(v)
     assert v.allocation.exports == 0
 
@@ -344,6 +341,8 @@ def test_memory_exhaustion_leaves_a_tensor_the_callers():
         testcapi.set_nomemory(n, n + 1)
         try:
             entry(address, reference)
+        except ctypes.ArgumentError:  # it was ctypes that had no memory
+            continue
         except MemoryError:
             failures += 1
             assert crafted.deleted == 0

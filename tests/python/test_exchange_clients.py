@@ -125,7 +125,7 @@ def test_view_of_a_tvm_ffi_object_with_a_table():
 def test_view_of_device_memory_of_tvm_ffi(device):
     memory = dv.zeros((3, 4), "f", device=device)
     v = dv.view(TvmProducer(tvm_ffi.from_dlpack(memory)))
-    assert (v.ptr, str(v.device), v.shape) == (memory.ptr, device, (3, 4))
+    assert (v.ptr, v.device, v.shape) == (memory.ptr, memory.device, (3, 4))
     v.fill(3.0)
     assert memory.tolist() == [[3.0] * 4] * 3
     assert memory.allocation.exports == 1
@@ -138,9 +138,7 @@ def test_a_refused_result_is_deleted_by_tvm_ffi_alone():
     crafted = Crafted()
     crafted.tensor.dtype = dl.DataType(dl.FLOAT, 7, 1)  # tvm-ffi takes any number of bits
     strange = tvm_ffi.from_dlpack(crafted.capsule())
-    with counted(TO_OBJECT) as taken:
-        result = tvm_ffi.convert(lambda _, held=strange: held)(dv.zeros(3))
-    assert len(taken) == 1
+    result = tvm_ffi.convert(lambda _, held=strange: held)(dv.zeros(3))
     assert isinstance(result, tvm_ffi.Tensor)
     assert result.data_ptr() == crafted.array.ctypes.data
     assert crafted.deleted == 0
