@@ -6,7 +6,6 @@
 
 #include "arguments.hpp"
 #include "devview/copy.hpp"
-#include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "dlpack_capsule.hpp"
@@ -143,36 +142,10 @@ Ordering read_ordering(PyObject* value, Device device) {
     return {true, read_stream(value, device)};
 }
 
-// --- Ordering ---
-
-/// The consumer's stream waits for what was done to the memory; the host does not. A stream that
-/// cannot go away meanwhile counts as a user of the memory from then on.
-void order_stream(const View& view, const Stream& asked) {
-    StreamUses* const uses = view.allocation()->uses();
-    if (uses == nullptr) return;
-    const Stream stream = asked || view.device().type != DeviceType::cuda
-                              ? asked
-                              : cuda::legacy_stream(view.device().id);
-    const GilRelease unlocked;
-    uses->order(stream);
-    const Stream& own = view.own_stream();
-    if (own && own.held() && own != stream) cuda::Event::record(own).order(stream);
-    if (stream.held()) uses->record(stream);
-}
-
-void wait_on_host(const View& view) {
-    if (view.allocation()->uses() == nullptr) return;
-    const GilRelease unlocked;
-    wait_for_host(*view.allocation());
-}
-
 /// Shared memory: `order` is a device's matter, the host's where `where` is host memory.
 void make_ready(const View& view, Device where, const Ordering& order) {
     if (where.type == DeviceType::cpu && view.device() != where) return wait_on_host(view);
-    if (!order.wanted || !is_cuda(view.device())) return;
-    // Without a stream the consumer of pinned and managed memory may be the host.
-    if (view.device().type != DeviceType::cuda && !order.stream) return wait_on_host(view);
-    order_stream(view, order.stream);
+    if (order.wanted) order_for_consumer(view, order.stream);
 }
 
 // --- Copies ---
@@ -231,9 +204,9 @@ PyObject* capsule_of(const View& view, Device where, const std::optional<dlpack:
 /// A consumer that knows 1.0 only does not know that sub-byte items may be padded.
 void require_named(const View& view, const std::optional<dlpack::Version>& version) {
     const dlpack::DataType type = dlpack_type(view.format());
-    if (type.bits < 8 && version && version->minor == 0) {
+    if (type.bits < 8 && !view.format().is_packed() && version && version->minor == 0) {
         throw BufferError("__dlpack__: format '" + std::string(view.format().text()) +
-                          "': items under 8 bits need max_version (1, 1), asked (1, 0)");
+                          "': padded items under 8 bits need max_version (1, 1), asked (1, 0)");
     }
 }
 
