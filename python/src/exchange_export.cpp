@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
