@@ -77,9 +77,25 @@ void require_byte(const char* data, Device device) {
     }
 }
 
+/// Only a driver that is in use already can know the address: none is started for host memory.
+void require_host_byte(const char* data) {
+    if (!runtime_chosen()) return;
+    cudaPointerAttributes told{};
+    const cudaError_t status = runtime().PointerGetAttributes(&told, data);
+    if (status != cudaSuccess) {
+        clear_error(status);  // no driver, or memory it does not know
+    } else if (told.type == cudaMemoryTypeDevice) {
+        throw BufferError("address " + std::to_string(reinterpret_cast<std::uintptr_t>(data)) +
+                          ": " + told_type(told.type) + ", said to be on the host");
+    }
+}
+
 }  // namespace
 
 void require_memory_on(Device device, const void* data, std::size_t nbytes) {
+    if (device.type == DeviceType::cpu && nbytes > 0) {
+        require_host_byte(static_cast<const char*>(data));
+    }
     if (!is_cuda(device)) return;
     require_device(device.id);
     if (nbytes == 0) return;

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from types import EllipsisType, TracebackType
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, final
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from typing_extensions import Buffer, Self
 
@@ -16,6 +26,9 @@ class _HasArrayInterface(Protocol):
 class _HasDlpack(Protocol):
     def __dlpack__(self) -> Any: ...
 
+class _HasExchangeApi(Protocol):
+    __dlpack_c_exchange_api__: ClassVar[Any]
+
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
 
@@ -25,8 +38,25 @@ class _HasItems(Protocol):
 class _HasCudaStream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
+class _HasArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
+class _HasArrowDeviceArray(Protocol):
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
+
+class _HasArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+class _HasArrowDeviceStream(Protocol):
+    def __arrow_c_device_stream__(self, requested_schema: Any = None, **kwargs: Any) -> Any: ...
+
 _Str: TypeAlias = str
-_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack
+_HasArrow: TypeAlias = (
+    _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
+)
+_Exporter: TypeAlias = Buffer | _HasArrayInterface | _HasDlpack | _HasExchangeApi | _HasArrow
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasArrayInterface)
@@ -299,6 +329,11 @@ class View:
         copy: bool | None = None,
     ) -> Any: ...
     def __dlpack_device__(self, /) -> tuple[int, int]: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
+    __dlpack_c_exchange_api__: ClassVar[Any]
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -377,6 +412,7 @@ def view(
     readonly: bool | None = None,
 ) -> View: ...
 def get_buffer(obj: Buffer, flags: SupportsIndex, /) -> memoryview: ...
+def from_arrow(obj: _HasArrow, /, *, stream: _StreamLike | None = None) -> View: ...
 def from_buffer(
     obj: Buffer,
     /,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "array_interface.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
 #include "format_object.hpp"
@@ -175,6 +176,7 @@ View view_of_buffer(BufferRequest& request, bool trust_format) {
     }
     auto* const data = static_cast<char*>(buffer.buf);
     if (data == nullptr && buffer.len > 0) throw LayoutError("view: buf is NULL");
+    require_address_range(reinterpret_cast<std::uintptr_t>(data), bounds.low, bounds.high, "view");
     const bool readonly = buffer.readonly != 0;
     auto allocation =
         adopt_buffer(buffer, data + bounds.low, static_cast<std::size_t>(bounds.high - bounds.low));

@@ -6,7 +6,6 @@
 
 #include "arguments.hpp"
 #include "devview/copy.hpp"
-#include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "dlpack_capsule.hpp"
@@ -32,31 +31,37 @@ struct Options {
     PyObject* copy = nullptr;
 };
 
+/// The place for a keyword, or null. Callers' keywords are interned: mostly the very same objects.
+PyObject** option_named(Options& options, PyObject* name) {
+    static PyObject* const known[] = {
+        PyUnicode_InternFromString("stream"), PyUnicode_InternFromString("max_version"),
+        PyUnicode_InternFromString("dl_device"), PyUnicode_InternFromString("copy")};
+    PyObject** const places[] = {&options.stream, &options.max_version, &options.dl_device,
+                                 &options.copy};
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (name == known[i]) return places[i];
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (PyUnicode_Compare(name, known[i]) == 0) return places[i];
+    }
+    return nullptr;
+}
+
 Options read_options(PyObject* const* values, Py_ssize_t count, PyObject* names) {
     if (count != 0) {
         throw py::type_error("__dlpack__() takes no positional arguments, " +
                              std::to_string(count) + " given");
     }
     Options options;
-    const struct {
-        const char* name;
-        PyObject*& value;
-    } known[] = {{"stream", options.stream},
-                 {"max_version", options.max_version},
-                 {"dl_device", options.dl_device},
-                 {"copy", options.copy}};
     for (Py_ssize_t i = 0; names != nullptr && i < PyTuple_GET_SIZE(names); ++i) {
         PyObject* const name = PyTuple_GET_ITEM(names, i);
-        bool found = false;
-        for (const auto& option : known) {
-            if (PyUnicode_CompareWithASCIIString(name, option.name) != 0) continue;
-            option.value = values[i] == Py_None ? nullptr : values[i];
-            found = true;
-            break;
+        PyObject** const option = option_named(options, name);
+        if (option == nullptr) {
+            PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'",
+                         name);
+            throw py::error_already_set();
         }
-        if (found) continue;
-        PyErr_Format(PyExc_TypeError, "__dlpack__() got an unexpected keyword argument '%U'", name);
-        throw py::error_already_set();
+        *option = values[i] == Py_None ? nullptr : values[i];
     }
     return options;
 }
@@ -66,6 +71,16 @@ struct Pair {
     std::int64_t second;
 };
 
+/// read_integer, quicker for the plain small ints that nearly all callers pass.
+std::int64_t read_int(PyObject* value, const char* name) {
+    if (PyLong_CheckExact(value)) {
+        int overflow = 0;
+        const long number = PyLong_AsLongAndOverflow(value, &overflow);
+        if (overflow == 0) return number;
+    }
+    return read_integer(value, name);
+}
+
 /// A tuple of two ints; enumerators are ints, too.
 Pair read_pair(PyObject* value, const char* name, const char* parts) {
     if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
@@ -73,8 +88,8 @@ Pair read_pair(PyObject* value, const char* name, const char* parts) {
                      parts, value);
         throw py::error_already_set();
     }
-    const Pair pair{read_integer(PyTuple_GET_ITEM(value, 0), name),
-                    read_integer(PyTuple_GET_ITEM(value, 1), name)};
+    const Pair pair{read_int(PyTuple_GET_ITEM(value, 0), name),
+                    read_int(PyTuple_GET_ITEM(value, 1), name)};
     if (pair.first >= 0 && pair.second >= 0) return pair;
     throw py::value_error("__dlpack__: " + std::string(name) + " (" + std::to_string(pair.first) +
                           ", " + std::to_string(pair.second) + "), minimum (0, 0)");
@@ -127,36 +142,10 @@ Ordering read_ordering(PyObject* value, Device device) {
     return {true, read_stream(value, device)};
 }
 
-// --- Ordering ---
-
-/// The consumer's stream waits for what was done to the memory; the host does not. A stream that
-/// cannot go away meanwhile counts as a user of the memory from then on.
-void order_stream(const View& view, const Stream& asked) {
-    StreamUses* const uses = view.allocation()->uses();
-    if (uses == nullptr) return;
-    const Stream stream = asked || view.device().type != DeviceType::cuda
-                              ? asked
-                              : cuda::legacy_stream(view.device().id);
-    const GilRelease unlocked;
-    uses->order(stream);
-    const Stream& own = view.own_stream();
-    if (own && own.held() && own != stream) cuda::Event::record(own).order(stream);
-    if (stream.held()) uses->record(stream);
-}
-
-void wait_on_host(const View& view) {
-    if (view.allocation()->uses() == nullptr) return;
-    const GilRelease unlocked;
-    wait_for_host(*view.allocation());
-}
-
 /// Shared memory: `order` is a device's matter, the host's where `where` is host memory.
 void make_ready(const View& view, Device where, const Ordering& order) {
     if (where.type == DeviceType::cpu && view.device() != where) return wait_on_host(view);
-    if (!order.wanted || !is_cuda(view.device())) return;
-    // Without a stream the consumer of pinned and managed memory may be the host.
-    if (view.device().type != DeviceType::cuda && !order.stream) return wait_on_host(view);
-    order_stream(view, order.stream);
+    if (order.wanted) order_for_consumer(view, order.stream);
 }
 
 // --- Copies ---

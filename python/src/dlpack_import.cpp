@@ -1,7 +1,7 @@
 // dv.view's and dv.from_dlpack's way through __dlpack__: the call, and whose fault a TypeError is.
+#include <cstring>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "arguments.hpp"
 #include "devview/cuda/stream.hpp"
@@ -17,9 +17,24 @@ namespace {
 
 constexpr Device kHost{};
 
+/// Made once, for the life of the process.
+struct Names {
+    PyObject* dlpack = PyUnicode_InternFromString("__dlpack__");
+    PyObject* dlpack_device = PyUnicode_InternFromString("__dlpack_device__");
+    PyObject* stream = PyUnicode_InternFromString("stream");
+    PyObject* max_version = PyUnicode_InternFromString("max_version");
+    PyObject* dl_device = PyUnicode_InternFromString("dl_device");
+    PyObject* newest = py::make_tuple(dlpack::kMajor, dlpack::kMinor).release().ptr();
+    PyObject* host = py::make_tuple(static_cast<int>(kHost.type), kHost.id).release().ptr();
+};
+const Names& names() {
+    static const Names interned;
+    return interned;
+}
+
 /// An attribute; null where there is none, or None stands for "not offered".
-py::object offered(PyObject* object, const char* name) {
-    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object, name));
+py::object offered(PyObject* object, PyObject* name) {
+    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name));
     if (!value) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
         PyErr_Clear();
@@ -30,7 +45,7 @@ py::object offered(PyObject* object, const char* name) {
 /// Where the producer says its memory is; nothing if it does not say. A hint: it decides which
 /// stream is passed, and the capsule has to agree.
 std::optional<Device> told_device(PyObject* object) {
-    const py::object method = offered(object, "__dlpack_device__");
+    const py::object method = offered(object, names().dlpack_device);
     if (!method) return std::nullopt;
     const py::object told = method();
     if (!PyTuple_Check(told.ptr()) || PyTuple_GET_SIZE(told.ptr()) != 2) {
@@ -48,11 +63,26 @@ struct Call {
     bool to_host;
 
     py::object make(const py::object& method) const {
-        py::dict keywords;
-        if (stream) keywords["stream"] = stream;
-        if (versioned) keywords["max_version"] = py::make_tuple(dlpack::kMajor, dlpack::kMinor);
-        if (to_host) keywords["dl_device"] = py::make_tuple(static_cast<int>(kHost.type), 0);
-        return method(**keywords);
+        PyObject* values[3];
+        PyObject* keys[3];
+        Py_ssize_t count = 0;
+        const auto add = [&](PyObject* key, PyObject* value) {
+            keys[count] = key;
+            values[count++] = value;
+        };
+        if (stream) add(names().stream, stream.ptr());
+        if (versioned) add(names().max_version, names().newest);
+        if (to_host) add(names().dl_device, names().host);
+        const auto keywords = py::reinterpret_steal<py::object>(PyTuple_New(count));
+        if (!keywords) throw py::error_already_set();
+        for (Py_ssize_t i = 0; i < count; ++i) {
+            Py_INCREF(keys[i]);
+            PyTuple_SET_ITEM(keywords.ptr(), i, keys[i]);
+        }
+        auto result = py::reinterpret_steal<py::object>(
+            PyObject_Vectorcall(method.ptr(), values, 0, keywords.ptr()));
+        if (!result) throw py::error_already_set();
+        return result;
     }
 };
 
@@ -62,9 +92,11 @@ struct Call {
 bool refuses_keywords(py::error_already_set& error) {
     if (!error.matches(PyExc_TypeError)) return false;
     if (!error.trace()) return true;
-    const auto words = std::string(py::str(error.value()));
-    return words.find("keyword") != std::string::npos ||
-           words.find("incompatible function arguments") != std::string::npos;
+    const auto told = py::reinterpret_steal<py::object>(PyObject_Str(error.value().ptr()));
+    const char* const words = told ? PyUnicode_AsUTF8(told.ptr()) : nullptr;
+    if (words == nullptr) PyErr_Clear();
+    return words != nullptr && (std::strstr(words, "keyword") != nullptr ||
+                                std::strstr(words, "incompatible function arguments") != nullptr);
 }
 
 py::object call_producer(const py::object& method, Call call) {
@@ -119,7 +151,7 @@ std::optional<View> import_from(const ImportRequest& request, bool to_host) {
         return take_capsule(request.object,
                             [&](Device device) { return consumer_stream(request.stream, device); });
     }
-    const py::object method = offered(request.object, "__dlpack__");
+    const py::object method = offered(request.object, names().dlpack);
     if (!method) return std::nullopt;
     return consume(request, method, to_host);
 }

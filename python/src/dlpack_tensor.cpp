@@ -5,22 +5,12 @@
 
 #include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
+#include "devview/cuda/runtime.hpp"
+#include "devview/cuda/stream.hpp"
 
 namespace devview::python {
 
 namespace {
-
-/// True where this thread has the GIL and the interpreter is not going away. PyGILState_Check says
-/// yes to everybody once there was a subinterpreter.
-bool holds_gil() noexcept {
-    if (!python_alive()) return false;
-#if PY_VERSION_HEX >= 0x030D0000
-    const PyThreadState* const current = PyThreadState_GetUnchecked();
-#else
-    const PyThreadState* const current = _PyThreadState_UncheckedGet();
-#endif
-    return current != nullptr && current == PyGILState_GetThisThreadState();
-}
 
 /// The core's deleter, the same one for all tensors of this type.
 template <class Managed>
@@ -91,6 +81,25 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
 
 }  // namespace
 
+void wait_on_host(const View& view) {
+    if (view.allocation()->uses() == nullptr) return;
+    const GilRelease unlocked;
+    wait_for_host(*view.allocation());
+}
+
+void order_for_consumer(const View& view, const Stream& asked) {
+    StreamUses* const uses = view.allocation()->uses();
+    if (uses == nullptr || !is_cuda(view.device())) return;
+    const bool on_device = view.device().type == DeviceType::cuda;
+    if (!asked && !on_device) return wait_on_host(view);
+    const Stream stream = asked ? asked : cuda::legacy_stream(view.device().id);
+    const GilRelease unlocked;
+    uses->order(stream);
+    const Stream& own = view.own_stream();
+    if (own && own.held() && own != stream) cuda::Event::record(own).order(stream);
+    if (stream.held()) uses->record(stream);
+}
+
 DLManagedTensorVersioned* export_tensor(const View& view, std::uint64_t flags) {
     return dlpack::tag(with_deleter(view, dlpack::abi(to_dlpack(view, flags))));
 }
@@ -100,7 +109,8 @@ DLManagedTensor* export_legacy_tensor(const View& view) {
 }
 
 void require_place(const TensorDescription& read) {
-    if (!is_cuda(read.device)) return;
+    const bool host_alone = read.device == Device{} && !cuda::runtime_chosen();
+    if (host_alone || !(is_cuda(read.device) || read.device == Device{})) return;
     const GilRelease unlocked;
     require_memory_on(read.device, static_cast<char*>(read.data) + read.bounds.low,
                       static_cast<std::size_t>(read.bounds.high - read.bounds.low));

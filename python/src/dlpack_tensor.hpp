@@ -6,6 +6,14 @@
 
 namespace devview::python {
 
+/// Before a consumer gets a view's memory: its `stream` (none: the legacy one) waits for what was
+/// done to the memory, and counts as a user of it from then on unless it may go away. The host does
+/// not wait, but for pinned and managed memory without a stream: their consumer may be the host.
+void order_for_consumer(const View& view, const Stream& stream);
+
+/// The host waits for what was done to the memory.
+void wait_on_host(const View& view);
+
 /// to_dlpack() and to_dlpack_legacy(), with a deleter that lets the GIL go, if its thread has it,
 /// where giving the memory back may take a driver lock. @throws as those.
 DLManagedTensorVersioned* export_tensor(const View& view, std::uint64_t flags = 0);

@@ -338,10 +338,22 @@ PyMethodDef view_methods[] = {
      "__dlpack_device__($self, /)\n--\n\nDLPack's (device type, device id): (1, 0) cpu, (2, n) "
      "cuda:n, (3, 0) pinned,\n(13, 0) managed."},
     FAST("__arrow_c_array__", view_arrow_array,
-         "__arrow_c_array__($self, /, requested_schema=None)\n--\n\nThe items as an Arrow array."),
+         "__arrow_c_array__($self, /, requested_schema=None)\n--\n\n"
+         "The items as an Arrow array: capsules of an ArrowSchema and an ArrowArray (Arrow "
+         "PyCapsule interface).\n\n"
+         "Shares the memory and holds its allocation until the array is released; "
+         "``release()`` of the view is not held up. The view must be C-contiguous with one axis "
+         "or more: further axes become fixed-size lists. Waits for pending work on pinned and "
+         "managed memory. ``requested_schema``: best effort, so the view's own type is given.\n\n"
+         "Raises BufferError for device memory, strides, no axis, and a format that Arrow cannot "
+         "say."),
     FAST("__arrow_c_device_array__", view_arrow_device_array,
-         "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\nThe items as "
-         "an Arrow array on a device."),
+         "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\n"
+         "The items as an Arrow array on any device: capsules of an ArrowSchema and an "
+         "ArrowDeviceArray.\n\n"
+         "As ``__arrow_c_array__``, but nothing is waited for: ``sync_event`` is recorded after "
+         "all uses of the memory so far, belongs to the array, and is NULL where nothing is "
+         "pending. Raises NotImplementedError for other arguments that are not None."),
     {nullptr, nullptr, 0, nullptr},
 };
 

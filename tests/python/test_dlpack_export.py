@@ -563,3 +563,36 @@ def test_interpreter_exit_is_silent(what, where):
         "thread": "\nlocal = threading.local(); local.held = held; del held",
     }[where]
     run_clean(f"v = dv.zeros(100, 'f')\n{EXITS[what]}{keep}\n")
+
+
+# --- Consumers that call in their own way ---
+
+
+def test_tvm_ffi_takes_our_legacy_capsules():
+    import tvm_ffi
+
+    for device in ("cpu", *CUDA_DEVICES):
+        view = dv.zeros((3, 8), "i", device=device)[:, ::2]
+        theirs = tvm_ffi.from_dlpack(dv.from_dlpack(view.__dlpack__()))
+        assert (theirs.shape, tuple(theirs.strides)) == ((3, 4), (8, 2))
+        back = dv.from_dlpack(theirs)
+        assert (back.ptr, back.strides, back.device) == (view.ptr, view.strides, view.device)
+        assert view.allocation.exports == 1
+        view.release()
+        del theirs
+        assert dv.memory_info(device).exports > 0
+        del back
+        gc.collect()
+        assert dv.memory_info(device).exports == 0
+
+
+def test_jax_shares_host_memory():
+    import jax
+
+    view = dv.zeros((4, 4), "f")
+    view[1, 2] = 5
+    theirs = jax.dlpack.from_dlpack(view)
+    assert theirs.unsafe_buffer_pointer() == view.ptr
+    assert theirs.tolist() == view.tolist()
+    back = dv.from_dlpack(theirs)
+    assert back.ptr == view.ptr

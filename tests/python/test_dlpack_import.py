@@ -636,6 +636,18 @@ def test_a_type_error_of_the_body_is_not_retried():
     assert calls == [(1, 3)]
 
 
+def test_a_type_error_without_words_is_kept():
+    class Mute(TypeError):
+        def __str__(self):
+            raise KeyError
+
+    def fail(_):
+        raise Mute
+
+    with pytest.raises((Mute, KeyError)):
+        dv.from_dlpack(Producer(fail))
+
+
 def test_memory_out_of_reach_is_asked_for_on_the_host():
     on_host, on_metal = Crafted(), Crafted()
     on_metal.tensor.device = Device(METAL, 0)
@@ -786,3 +798,24 @@ def test_interpreter_exit_is_silent(what, where):
         "thread": "\nlocal = threading.local(); local.held = held; del held",
     }[where]
     run_clean(f"{EXITS[what]}{keep}\n")
+
+
+AFTER_THE_END = """
+sys.path.insert(0, os.environ["TESTS"])
+import ctypes
+from dlpack_capsules import Crafted, read, rename
+crafted = Crafted()
+view = dv.from_dlpack(crafted.capsule())
+capsule = view.__dlpack__(max_version=(1, 3))
+managed = read(capsule)
+rename(capsule, b"used_dltensor_versioned")
+# glibc calls deleter(tensor) from exit(), when the interpreter has ended.
+at_exit = ctypes.CDLL(None)["__cxa_atexit"]
+at_exit.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+assert at_exit(managed.deleter, ctypes.addressof(managed), None) == 0
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(crafted))  # the tensor's own memory stays
+"""
+
+
+def test_a_deleter_of_python_is_not_called_after_the_end():
+    run_clean(AFTER_THE_END, env={"TESTS": __file__.rpartition("/")[0]})
