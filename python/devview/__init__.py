@@ -31,6 +31,7 @@ from devview._devview import (
     emulate,
     emulation,
     from_buffer,
+    from_cuda_array,
     from_pointer,
     get_buffer,
     live,
@@ -44,6 +45,7 @@ from devview._devview import (
     view,
     zeros,
 )
+from devview._allocator import allocator
 from devview._exporter import Exporter
 
 TYPE_CHECKING = False  # typing is slow to import
@@ -70,6 +72,7 @@ __all__ = [
     "Stream",
     "View",
     "__version__",
+    "allocator",
     "calcsize",
     "copy",
     "copyto",
@@ -79,6 +82,7 @@ __all__ = [
     "emulate",
     "emulation",
     "from_buffer",
+    "from_cuda_array",
     "from_pointer",
     "get_buffer",
     "live",

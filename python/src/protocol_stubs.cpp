@@ -14,7 +14,6 @@ PyObject* absent(const char* name) {
 
 std::optional<View> import_exchange(const ImportRequest&) { return std::nullopt; }
 std::optional<View> import_dlpack(const ImportRequest&) { return std::nullopt; }
-std::optional<View> import_cuda_array(const ImportRequest&) { return std::nullopt; }
 std::optional<View> import_arrow(const ImportRequest&) { return std::nullopt; }
 PyObject* view_dlpack(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
     return absent("__dlpack__");
@@ -26,12 +25,8 @@ PyObject* view_arrow_array(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
 PyObject* view_arrow_device_array(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
     return absent("__arrow_c_device_array__");
 }
-PyObject* view_array_interface(PyObject*, void*) { return absent("__array_interface__"); }
-PyObject* view_cuda_array_interface(PyObject*, void*) { return absent("__cuda_array_interface__"); }
-PyObject* view_cuda_stream(PyObject*, void*) { return absent("__cuda_stream__"); }
 void bind_dlpack(py::module_&) {}
 void bind_exchange(py::module_&) {}
-void bind_cuda_array(py::module_&) {}
 void bind_arrow(py::module_&) {}
 
 }  // namespace devview::python
