@@ -4,6 +4,7 @@ One view type for memory wherever it lives. A ``View`` knows its device, layout,
 who must be told when it is done; it is a Python buffer on any device.
 """
 
+from devview._allocator import allocator
 from devview._devview import (
     Allocation,
     CastError,
@@ -45,7 +46,6 @@ from devview._devview import (
     view,
     zeros,
 )
-from devview._allocator import allocator
 from devview._exporter import Exporter
 
 TYPE_CHECKING = False  # typing is slow to import

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from devview._devview import (
@@ -33,10 +32,12 @@ class Allocator:
     free_ptr: int  #: address of the second
 
     def __init__(self, device: str | Device = "cuda", /):
+        from pathlib import Path
+
         self._id = _cuda_device_id(device)
         self._bound = not (isinstance(device, str) and device == "cuda")
         library, self.alloc_ptr, self.free_ptr = _pluggable()
-        self.library = os.path.abspath(library)
+        self.library = str(Path(library).absolute())
         self.alloc_name, self.free_name = "devview_torch_alloc", "devview_torch_free"
 
     @property
@@ -68,7 +69,7 @@ class Allocator:
 
         return CallbackMemoryResource(self._rmm_allocate, self._rmm_deallocate)
 
-    # RMM 26.06 calls (stream, size, alignment) and (stream, ptr, size, alignment); before, it was
+    # Newer RMM calls (stream, size, alignment) and (stream, ptr, size, alignment); older had
     # (size, stream) and (ptr, size, stream).
 
     def _rmm_allocate(self, *args: Any) -> int:

@@ -15,12 +15,8 @@ from support import CUDA_DEVICES, DEVICE_MEMORY, EMULATED, counted_calls, delay,
 CUDA = CUDA_DEVICES[0]
 DELAY = 3000  # [us]
 
-ALLOC = ctypes.CFUNCTYPE(
-    ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p
-)
-FREE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p
-)
+ALLOC = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p)
+FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p)
 
 
 @pytest.fixture
@@ -318,7 +314,7 @@ class RmmStream:
 
 
 class OldResource:
-    """rmm.mr.CallbackMemoryResource before 26.06."""
+    """rmm.mr.CallbackMemoryResource as it was first: sizes before streams."""
 
     def __init__(self, allocate_func, deallocate_func):
         self.allocate_func, self.deallocate_func = allocate_func, deallocate_func
@@ -331,7 +327,7 @@ class OldResource:
 
 
 class NewResource(OldResource):
-    """The same with streams first and an alignment."""
+    """The same of newer RMM: streams first, and an alignment."""
 
     def allocate(self, size, stream, alignment=256):
         return self.allocate_func(stream, size, alignment)

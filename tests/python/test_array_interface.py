@@ -161,7 +161,7 @@ def test_what_a_typestr_cannot_say_is_no_attribute(spec):
     format = dv.Format(spec)
     v = dv.empty(4, format)
     assert not hasattr(v, "__array_interface__")
-    with pytest.raises(AttributeError, match="__array_interface__: .*format"):
+    with pytest.raises(AttributeError, match=r"__array_interface__: .*format"):
         _ = v.__array_interface__
 
 
@@ -357,7 +357,14 @@ def test_without_data_the_object_itself_is_asked(data):
 @pytest.mark.parametrize("memory", [bytearray(range(12)), bytes(range(12))], ids=["rw", "ro"])
 def test_data_may_be_a_buffer(memory):
     exporter = Interface(
-        {"version": 3, "shape": (3,), "typestr": "<i2", "strides": (-4,), "data": memory, "offset": 8}
+        {
+            "version": 3,
+            "shape": (3,),
+            "typestr": "<i2",
+            "strides": (-4,),
+            "data": memory,
+            "offset": 8,
+        }
     )
     v = dv.view(exporter)
     assert v.tolist() == np.frombuffer(memory, "<i2")[4::-2].tolist()

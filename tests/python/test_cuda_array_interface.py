@@ -92,7 +92,7 @@ def test_cpu_views_have_none():
 @pytest.mark.parametrize("spec", ["int4", "&i", "5p"])
 def test_what_a_typestr_cannot_say_is_no_attribute(spec):
     v = dv.zeros(4, dv.Format(spec), device=CUDA)
-    with pytest.raises(AttributeError, match="__cuda_array_interface__: .*format"):
+    with pytest.raises(AttributeError, match=r"__cuda_array_interface__: .*format"):
         _ = v.__cuda_array_interface__
 
 
@@ -300,7 +300,10 @@ MALFORMED = {
         f"{key} {'missing' if value is ... else repr(value)[:40]}": {key: value}
         for key, value in [
             *(("version", value) for value in (..., None, 4, -1, "3", True, 2.0)),
-            *(("typestr", value) for value in (..., None, 4, b"<f4", "", "<i9", "<f3", "|O", "|V0")),
+            *(
+                ("typestr", value)
+                for value in (..., None, 4, b"<f4", "", "<i9", "<f3", "|O", "|V0")
+            ),
             *(("shape", value) for value in (..., None, [4], 4, (-1,), (True,), (4.0,), (2**64,))),
             *(("shape", value) for value in ((2**62, 8), (0, 2**62, 2**62), (1,) * 65)),
             *(("strides", value) for value in ((), (4, 4), 4, [4], (4.0,), (True,), (2**62,))),
