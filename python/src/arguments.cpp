@@ -80,6 +80,11 @@ Device read_device(PyObject* value, Device fallback) {
     return parse_device(text_of(value, "device"));
 }
 
+Device stream_device(Device a, Device b) noexcept {
+    if (a.type == DeviceType::cuda) return a;
+    return b.type == DeviceType::cuda || !is_cuda(a) ? b : a;
+}
+
 Stream read_stream(PyObject* value, Device device) {
     if (value == nullptr || value == Py_None) return {};
     if (const Stream* const stream = stream_of_object(value)) {
@@ -99,7 +104,10 @@ Stream read_stream(PyObject* value, Device device) {
         }
         // NOLINTNEXTLINE(performance-no-int-to-ptr): a stream handle is an address.
         void* const handle = reinterpret_cast<void*>(bits == 0 ? 1 : bits);
-        return host_only(device) ? Stream{} : Stream::raw(device, handle);
+        if (host_only(device)) return {};
+        // Pinned and managed memory have no streams of their own.
+        const bool shared = is_cuda(device) && device.type != DeviceType::cuda;
+        return Stream::raw(shared ? Device{DeviceType::cuda, 0} : device, handle);
     }
     // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
     py::object told =

@@ -89,7 +89,7 @@ View narrowed(View view, PyObject* readonly) {
 /// copy=None: as needed for the device.
 View placed(View view, PyObject* device, PyObject* stream, PyObject* copy) {
     const Device where = read_device(device, view.device());
-    const Stream on = read_stream(stream, is_cuda(where) ? where : view.device());
+    const Stream on = read_stream(stream, stream_device(where, view.device()));
     const int asked = copy == nullptr || copy == Py_None ? -1 : PyObject_IsTrue(copy);
     if (asked == -1 && PyErr_Occurred()) throw py::error_already_set();
     if (where == view.device() && asked != 1) return ready_on(std::move(view), on);

@@ -94,7 +94,7 @@ def test_the_dict_owns_nothing_and_the_array_holds_the_view():
     ("spec", "shape", "strides"),
     [
         ("(2,3)f", (4, 2, 3), None),
-        ("(2)(3)<h", (4, 2, 3), None),
+        ("(2,3)<h", (4, 2, 3), None),
         ("(2)T{i:a:b:b:}", (4, 2), None),
         ("(1)5s", (4, 1), None),
     ],
@@ -121,16 +121,16 @@ def test_small_floats_keep_their_name(name):
     import ml_dtypes
 
     cls = getattr(ml_dtypes, name)
-    a = np.arange(1, 5).astype(cls)
+    a = np.array([1, 2, 4, 8]).astype(cls)
     v = dv.view(a.view(f"u{a.itemsize}")).cast(dv.Format(name), (2, 2))
     told = v.__array_interface__
-    assert told["typestr"] == a.__array_interface__["typestr"].replace("<V1", "|V1")
+    assert told["typestr"] == ("<V2" if name == "bfloat16" else "|V1")
     assert told["descr"] == [(name, np.dtype(f"u{a.itemsize}").str)]
     # NumPy: a record of that one member; devview: the format itself.
     assert np.array_equal(relayed(v)[name].view(cls), a.reshape(2, 2))
     back = dv.view(Interface(told, v))
     assert dv.Format(back.format) == dv.Format(name)
-    assert back.tolist() == v.tolist() == [[1, 2], [3, 4]]
+    assert back.tolist() == v.tolist() == [[1, 2], [4, 8]]
 
 
 def test_small_floats_in_records_keep_their_name():

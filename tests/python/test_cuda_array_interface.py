@@ -188,10 +188,13 @@ def test_the_memory_is_freed_after_the_consumers_work():
 def test_memory_comes_in_without_a_copy(device, layout):
     v = layout.apply(dv.view(layout.base()).copy(device=device))
     w = dv.from_cuda_array(offered(v))
-    assert (w.shape, w.format, w.readonly) == (v.shape, v.format, v.readonly)
+    assert (w.shape, w.readonly) == (v.shape, v.readonly)
+    assert dv.Format(w.format) == dv.Format(v.format)
     assert w.tobytes() == v.tobytes()
     if v.nbytes:
-        assert (w.ptr, w.device, w.strides) == (v.ptr, v.device, v.strides)
+        assert (w.ptr, w.device) == (v.ptr, v.device)
+    if not v.c_contiguous:
+        assert w.strides == v.strides
 
 
 @pytest.mark.parametrize("device", [*CUDA_DEVICES, *SHARED])
@@ -548,19 +551,3 @@ def test_an_attribute_that_is_a_tuple_is_taken():
 def test_malformed_streams_are_refused(told, error):
     with pytest.raises(error):
         dv.empty(4, device=CUDA, stream=Streaming(told))
-
-
-# --- cuda.core reads what views tell ---
-
-
-@pytest.mark.parametrize("device", [*CUDA_DEVICES, *SHARED])
-def test_cuda_core_reads_the_interface(device):
-    cuda_core = pytest.importorskip("cuda.core")
-    v = dv.zeros((4, 6), "f", device=device)[::2, 1:]
-    view = cuda_core.StridedMemoryView.from_cuda_array_interface(v, stream_ptr=-1)
-    assert view.ptr == v.ptr
-    assert view.shape == v.shape
-    assert [step * 4 for step in view.strides] == list(v.strides)
-    assert view.dtype == np.float32
-    assert not view.readonly
-    assert view.exporting_obj is v
