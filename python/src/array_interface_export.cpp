@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdio>
 #include <string>
-#include <vector>
 
 #include "devview/cuda/memory.hpp"
 #include "format_object.hpp"
@@ -86,65 +85,104 @@ Items items_of(const Format& format, const char* attribute) {
     return {std::move(typestr), std::move(descr)};
 }
 
-/// The axes of the view and, behind them, those of items that are sub-arrays.
-struct Axes {
-    std::vector<std::int64_t> shape;
-    std::vector<std::int64_t> strides;
-    const FormatNode* element;
+/// Keys of the dict, made once: the interpreter keeps them.
+struct Keys {
+    PyObject* shape = PyUnicode_InternFromString("shape");
+    PyObject* typestr = PyUnicode_InternFromString("typestr");
+    PyObject* descr = PyUnicode_InternFromString("descr");
+    PyObject* strides = PyUnicode_InternFromString("strides");
+    PyObject* data = PyUnicode_InternFromString("data");
+    PyObject* version = PyUnicode_InternFromString("version");
 };
 
-Axes axes_of(const View& view) {
-    Axes axes{{view.shape(), view.shape() + view.ndim()},
-              {view.strides(), view.strides() + view.ndim()},
-              view.format().node()};
-    std::int64_t step = axes.element->itemsize;
-    for (; axes.element->kind == Kind::array; axes.element = axes.element->element) {
-        for (int i = 0; i < axes.element->ndim; ++i) {
-            const std::int64_t extent = axes.element->shape[i];
-            step = extent == 0 ? 0 : step / extent;
-            axes.shape.push_back(extent);
-            axes.strides.push_back(step);
-        }
-    }
-    return axes;
+const Keys& keys() {
+    static const Keys made;
+    return made;
 }
 
-py::tuple tuple_of(const std::vector<std::int64_t>& values) {
-    py::tuple tuple(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i)
-        tuple[i] = py::int_(values[i]);
-    return tuple;
+void put(const py::dict& interface, PyObject* key, const py::object& value) {
+    if (PyDict_SetItem(interface.ptr(), key, value.ptr()) != 0) throw py::error_already_set();
 }
+
+/// One axis after the other, those of the view and, behind them, those of items that are
+/// sub-arrays.
+class Axes {
+public:
+    explicit Axes(const View& view) : view_(view) {
+        for (element_ = view.format().node(); element_->kind == Kind::array;
+             element_ = element_->element) {
+            more_ += element_->ndim;
+        }
+    }
+    int count() const noexcept { return view_.ndim() + more_; }
+    const FormatNode* element() const noexcept { return element_; }
+    py::tuple shape() const { return tuple(view_.shape(), false); }
+    py::tuple strides() const { return tuple(view_.strides(), true); }
+
+private:
+    py::tuple tuple(const std::int64_t* own, bool steps) const {
+        py::tuple made(static_cast<std::size_t>(count()));
+        Py_ssize_t at = 0;
+        const auto add = [&](std::int64_t value) {
+            PyObject* const number = PyLong_FromLongLong(value);
+            if (number == nullptr) throw py::error_already_set();
+            PyTuple_SET_ITEM(made.ptr(), at++, number);
+        };
+        for (int axis = 0; axis < view_.ndim(); ++axis)
+            add(own[axis]);
+        const FormatNode* node = view_.format().node();
+        std::int64_t step = node->itemsize;
+        for (; node->kind == Kind::array; node = node->element) {
+            for (int axis = 0; axis < node->ndim; ++axis) {
+                const std::int64_t extent = node->shape[axis];
+                step /= extent;  // not 0: a view's items have bytes
+                add(steps ? step : extent);
+            }
+        }
+        return made;
+    }
+
+    const View& view_;
+    const FormatNode* element_;
+    int more_ = 0;
+};
 
 }  // namespace
 
 py::dict interface_of(const View& view, const void* address, const char* attribute) {
     if (view.suboffsets() != nullptr) refuse(attribute, "the view has suboffsets");
-    const Axes axes = axes_of(view);
-    if (axes.shape.size() > kMaxNdim) {
-        refuse(attribute, std::to_string(axes.shape.size()) +
-                              " axes with those of the items, "
-                              "limit 64");
+    const Axes axes(view);
+    if (axes.count() > kMaxNdim) {
+        refuse(attribute, std::to_string(axes.count()) + " axes with those of the items, limit 64");
     }
-    Items items = items_of(Format::of_node(axes.element), attribute);
+    Items items = items_of(Format::of_node(axes.element()), attribute);
     py::dict interface;
-    interface["shape"] = tuple_of(axes.shape);
-    interface["typestr"] = std::move(items.typestr);
-    interface["descr"] = std::move(items.descr);
-    interface["strides"] =
-        view.contiguous(Order::C) ? py::object(py::none()) : tuple_of(axes.strides);
-    interface["data"] = py::make_tuple(reinterpret_cast<std::uintptr_t>(address), view.readonly());
-    interface["version"] = 3;
+    const Keys& key = keys();
+    put(interface, key.shape, axes.shape());
+    put(interface, key.typestr, py::str(items.typestr));
+    put(interface, key.descr, items.descr);
+    put(interface, key.strides,
+        view.contiguous(Order::C) ? py::object(py::none()) : py::object(axes.strides()));
+    put(interface, key.data,
+        py::make_tuple(reinterpret_cast<std::uintptr_t>(address), view.readonly()));
+    put(interface, key.version, py::int_(3));
     return interface;
 }
 
+PyObject* absent_interface(const char* attribute, const View& view, const char* why) {
+    // No C++ exception: libraries ask every object that they are given whether it has this.
+    PyErr_Format(PyExc_AttributeError, "%s: the memory is on %s%s", attribute,
+                 to_string(view.device()).c_str(), why);
+    return nullptr;
+}
+
 PyObject* view_array_interface(PyObject* self, void*) {
-    return guarded<PyObject*>(nullptr, [&] {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         constexpr const char* kName = "__array_interface__";
         const View view = live_view(self);  // held: a collection may run user code
         if (!host_accessible(view.device())) {
-            refuse(kName, "the memory is on " + to_string(view.device()) +
-                              ", which the host cannot read; memoryview(v) makes a copy");
+            return absent_interface(kName, view,
+                                    ", which the host cannot read; memoryview(v) makes a copy");
         }
         py::dict interface = interface_of(view, view.data(), kName);
         if (!plain_host(view)) {

@@ -11,4 +11,7 @@ namespace devview::python {
 /// @throws py::attribute_error  what has no typestr and no descr; suboffsets; more than 64 axes.
 py::dict interface_of(const View& view, const void* address, const char* attribute);
 
+/// Null, with the AttributeError of a view whose device does not have `attribute`.
+PyObject* absent_interface(const char* attribute, const View& view, const char* why = "");
+
 }  // namespace devview::python

@@ -14,12 +14,6 @@ std::uintptr_t handle_of(const Stream& stream) noexcept {
     return reinterpret_cast<std::uintptr_t>(stream.handle());
 }
 
-void require_cuda(const View& view, const char* attribute) {
-    if (is_cuda(view.device())) return;
-    throw py::attribute_error(std::string(attribute) + ": the memory is on " +
-                              to_string(view.device()));
-}
-
 PyObject* cuda_stream(PyObject* self, PyObject*) {
     return guarded<PyObject*>(nullptr, [&] {
         const View view = live_view(self);
@@ -40,10 +34,10 @@ PyMethodDef cuda_stream_method = {
 }  // namespace
 
 PyObject* view_cuda_array_interface(PyObject* self, void*) {
-    return guarded<PyObject*>(nullptr, [&] {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         constexpr const char* kName = "__cuda_array_interface__";
         View view = live_view(self);  // held: a collection may run user code
-        require_cuda(view, kName);
+        if (!is_cuda(view.device())) return absent_interface(kName, view);
         if (view.format().has_objects()) {
             throw py::attribute_error(std::string(kName) + ": the items are Python objects");
         }
@@ -66,7 +60,8 @@ PyObject* view_cuda_array_interface(PyObject* self, void*) {
 
 PyObject* view_cuda_stream(PyObject* self, void*) {
     return guarded<PyObject*>(nullptr, [&] {
-        require_cuda(live_view(self), "__cuda_stream__");
+        const View& view = live_view(self);
+        if (!is_cuda(view.device())) return absent_interface("__cuda_stream__", view);
         return PyCFunction_New(&cuda_stream_method, self);
     });
 }
