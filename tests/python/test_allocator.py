@@ -10,7 +10,16 @@ import types
 import pytest
 
 import devview as dv
-from support import CUDA_DEVICES, DEVICE_MEMORY, EMULATED, counted_calls, delay, device_bytes, no_gc
+from support import (
+    CUDA_DEVICES,
+    DEVICE_MEMORY,
+    EMULATED,
+    counted_calls,
+    delay,
+    device_bytes,
+    no_gc,
+    settle,
+)
 
 CUDA = CUDA_DEVICES[0]
 DELAY = 3000  # [us]
@@ -263,7 +272,6 @@ def test_nothing_of_cupys_is_an_address_of_nothing(cupy):
 @EMULATED
 def test_cupys_stream_lives_until_the_memory_was_freed_on_it(cupy):
     allocator = dv.allocator()
-    other = dv.Stream(CUDA)
     with no_gc():
         streams = dv.emulation.ledger()["streams"]
         cupy.current.stream = CupyStream(dv.Stream(CUDA))
@@ -271,17 +279,19 @@ def test_cupys_stream_lives_until_the_memory_was_freed_on_it(cupy):
         handle = cupy.current.stream.ptr
         with delay(DELAY):
             # CuPy's own work, of which devview knows nothing: the free comes after it.
-            dv.from_pointer(pointer.ptr, 4096, "B", device=CUDA, stream=other)  # keeps nothing
             work = dv.from_pointer(pointer.ptr, 4096, "B", device=CUDA, stream=handle)
-            work.fill(1, stream=handle)
-            work.release()
+            for value in range(4):
+                work.fill(value, stream=handle)
             cupy.current.stream = CupyStream()
             assert dv.emulation.ledger()["streams"] == streams + 1
             with counted_calls() as calls:
                 del pointer
             names = [name for name in calls if name in ("cudaFreeAsync", "cudaStreamDestroy")]
             assert names == ["cudaFreeAsync", "cudaStreamDestroy"]
+            work.release()
         assert dv.emulation.ledger()["streams"] == streams
+        settle()
+        dv.Stream(CUDA).synchronize()  # the device has not failed
 
 
 def test_cupy_is_told_of_exhaustion(cupy):

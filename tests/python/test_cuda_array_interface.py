@@ -456,11 +456,17 @@ def test_the_producers_stream_waits_for_our_work_before_it_is_let_go():
 
 
 @EMULATED
-def test_a_producer_whose_stream_is_gone_is_waited_for():
-    producer = Producer(dv.Stream(CUDA))
-    v = dv.from_cuda_array(producer)
-    v.fill(7, stream=dv.Stream(CUDA))
-    assert v.tolist()[-1] == 7
+def test_the_host_waits_for_our_work_where_a_producer_has_destroyed_its_stream():
+    memory, theirs, ours = dv.zeros(COUNT, device=CUDA), dv.Stream(CUDA), dv.Stream(CUDA)
+    v = dv.from_cuda_array(offered(memory, stream=theirs.handle))
+    with delay(DELAY):
+        v.fill(7, stream=ours)
+        del theirs
+        with counted_calls() as calls:
+            v.release()
+        assert calls["cudaStreamSynchronize"] == 1
+        assert ours.query()
+    assert memory.tolist()[-1] == 7
 
 
 @EMULATED
