@@ -2,13 +2,19 @@
 #include "devview/cuda/pointer.hpp"
 
 #include "devview/cuda/stream.hpp"
+#include "src/check.hpp"
 
 namespace devview::cuda {
 
 PointerPlace place_of(const void* address) {
     require_device(0);
     cudaPointerAttributes told{};
-    check(runtime().PointerGetAttributes(&told, address), "pointer attributes");
+    const cudaError_t status = runtime().PointerGetAttributes(&told, address);
+    if (status == cudaErrorInvalidValue) {  // CUDA before 11, for memory it does not know
+        clear_error(status);
+        return {};
+    }
+    check(status, "pointer attributes");
     switch (told.type) {
         case cudaMemoryTypeHost:
             return {Device{DeviceType::cuda_host, 0}, told.device};

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from types import EllipsisType, TracebackType
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, final
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+)
 
 from typing_extensions import Buffer, Self
 
@@ -17,6 +27,12 @@ class _HasCudaArrayInterface(Protocol):
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
 
+class _HasDlpack(Protocol):
+    def __dlpack__(self) -> Any: ...
+
+class _HasExchangeApi(Protocol):
+    __dlpack_c_exchange_api__: ClassVar[Any]
+
 class _HasItems(Protocol):
     """A numpy.dtype, or an array with one."""
 
@@ -26,8 +42,32 @@ class _HasItems(Protocol):
 class _HasCudaStream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
+class _HasArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
+class _HasArrowDeviceArray(Protocol):
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
+
+class _HasArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+class _HasArrowDeviceStream(Protocol):
+    def __arrow_c_device_stream__(self, requested_schema: Any = None, **kwargs: Any) -> Any: ...
+
 _Str: TypeAlias = str
-_Exporter: TypeAlias = Buffer | _HasCudaArrayInterface | _HasArrayInterface
+_HasArrow: TypeAlias = (
+    _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
+)
+_Exporter: TypeAlias = (
+    Buffer
+    | _HasCudaArrayInterface
+    | _HasArrayInterface
+    | _HasDlpack
+    | _HasExchangeApi
+    | _HasArrow
+)
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream
 _Target = TypeVar("_Target", bound=Buffer | _HasCudaArrayInterface | _HasArrayInterface)
@@ -73,11 +113,12 @@ class OutOfMemory(Error, MemoryError):  # noqa: N818
     used: int
     limit: int
 
+class Refused(Error, BufferError, ValueError): ...  # noqa: N818
 class ImportRefused(Error, BufferError, ValueError, TypeError): ...  # noqa: N818
 
 @final
 class Device:
-    def __init__(self, name: _DeviceLike = "cpu", /) -> None: ...
+    def __new__(cls, name: _DeviceLike = "cpu", /) -> Self: ...
     @property
     def type(self) -> str: ...
     @property
@@ -95,7 +136,7 @@ class Device:
 
 @final
 class Format:
-    def __new__(cls, spec: _FormatLike, /) -> Self: ...
+    def __new__(cls, spec: _FormatLike, /, *, packed: bool | None = None) -> Self: ...
     @property
     def str(self) -> _Str: ...
     @property
@@ -108,6 +149,8 @@ class Format:
     def kind(self) -> _Str: ...
     @property
     def bits(self) -> int: ...
+    @property
+    def packed(self) -> bool: ...
     @property
     def code(self) -> _Str | None: ...
     @property
@@ -135,7 +178,7 @@ class Format:
 
 @final
 class Stream:
-    def __init__(self, device: _DeviceLike | None = None) -> None: ...
+    def __new__(cls, device: _DeviceLike | None = None) -> Self: ...
     @property
     def device(self) -> Device: ...
     @property
@@ -150,7 +193,7 @@ class Stream:
 
 @final
 class Event:
-    def __init__(self, stream: _StreamLike | None = None) -> None: ...
+    def __new__(cls, stream: _StreamLike | None = None) -> Self: ...
     @property
     def device(self) -> Device: ...
     def synchronize(self) -> None: ...
@@ -252,6 +295,7 @@ class View:
     def tobytes(self, /, order: _Order | None = "C") -> bytes: ...
     def hex(self, sep: str | bytes = ..., bytes_per_sep: SupportsIndex = 1) -> str: ...
     def tolist(self, /) -> Any: ...
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]: ...
     def toreadonly(self, /) -> View: ...
     def cast(self, /, format: _FormatLike, shape: _Shape = ...) -> View: ...
     def count(self, value: object, /) -> int: ...
@@ -291,6 +335,21 @@ class View:
     def copy_to(self, /, obj: _Target, *, stream: _StreamLike | None = None) -> _Target: ...
     def fill(self, /, value: object, *, stream: _StreamLike | None = None) -> Self: ...
     def stage(self, /, *, writable: bool = False, stream: _StreamLike | None = None) -> Staging: ...
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: _StreamLike | None = None,
+        max_version: tuple[SupportsIndex, SupportsIndex] | None = None,
+        dl_device: tuple[SupportsIndex, SupportsIndex] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self, /) -> tuple[int, int]: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __arrow_c_device_array__(
+        self, requested_schema: Any = None, **kwargs: Any
+    ) -> tuple[Any, Any]: ...
+    __dlpack_c_exchange_api__: ClassVar[Any]
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -369,6 +428,7 @@ def view(
     readonly: bool | None = None,
 ) -> View: ...
 def get_buffer(obj: Buffer, flags: SupportsIndex, /) -> memoryview: ...
+def from_arrow(obj: _HasArrow, /, *, stream: _StreamLike | None = None) -> View: ...
 def from_buffer(
     obj: Buffer,
     /,
@@ -379,6 +439,14 @@ def from_buffer(
 ) -> View: ...
 def from_cuda_array(
     obj: _HasCudaArrayInterface, /, *, stream: _StreamLike | None = None
+) -> View: ...
+def from_dlpack(
+    obj: Any,
+    /,
+    *,
+    device: _DeviceLike | None = None,
+    copy: bool | None = None,
+    stream: _StreamLike | None = None,
 ) -> View: ...
 def from_pointer(
     ptr: int,

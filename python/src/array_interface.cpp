@@ -3,6 +3,7 @@
 
 #include "array_description.hpp"
 #include "buffer_import.hpp"
+#include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "owner.hpp"
 #include "protocols.hpp"
@@ -23,6 +24,11 @@ View at_address(PyObject* object, const ArrayDescription& told, const py::object
     }
     const DataPointer pointer = read_pointer(data, told.bounds);
     char* const base = reinterpret_cast<char*>(pointer.address);
+    {
+        const GilRelease release;
+        require_memory_on(Device{}, base + told.bounds.low,
+                          static_cast<std::size_t>(told.bounds.high - told.bounds.low));
+    }
     auto allocation = adopt_object(base + told.bounds.low,
                                    static_cast<std::size_t>(told.bounds.high - told.bounds.low),
                                    Device{}, object, nullptr, Stream{});

@@ -4,6 +4,8 @@
 // stream holds by then, and when the last view goes, that stream waits for our work before the
 // producer is let go of. The stream may be touched that late because the interface obliges the
 // producer to keep it as long as the object (version 3, "Lifetime management"), which we hold.
+// Where it names none, nothing orders what it does afterwards: the host waits for our work, if
+// there was any.
 #include <memory>
 #include <string>
 
@@ -73,10 +75,11 @@ Source find_source(std::uintptr_t address, const ByteBounds& bounds, std::uintpt
     source.device = place.device;
     if (handle != 0) {
         source.stream = Stream::raw(on, reinterpret_cast<void*>(handle));
-    } else if (place.device.type == DeviceType::cuda) {
-        source.stream = cuda::legacy_stream(place.id);
+        source.uses = cuda::make_uses_on_theirs(source.stream);
+        return source;
     }
-    source.uses = cuda::make_uses_on_theirs(source.stream);
+    if (place.device.type == DeviceType::cuda) source.stream = cuda::legacy_stream(place.id);
+    source.uses = cuda::make_waiting_uses(source.stream);
     return source;
 }
 
@@ -148,7 +151,7 @@ Returns
 -------
 View
     Shares the memory. All work on it waits for the producer's stream, the host does not wait; that
-    stream waits for the work before the object is let go of.
+    stream waits for the work before the object is let go of. Without a stream the host does.
 
 Raises
 ------

@@ -9,6 +9,7 @@
 #include "devview/cuda/stream.hpp"
 #include "devview/device.hpp"
 #include "stream_object.hpp"
+#include "whole_type.hpp"
 
 namespace devview::python {
 
@@ -55,6 +56,15 @@ std::vector<py::object> all_devices() {
     return result;
 }
 
+py::object make_device(PyObject* args, PyObject* kwargs) {
+    static char* no_names[] = {const_cast<char*>(""), nullptr};
+    PyObject* name = nullptr;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Device", no_names, &name)) {
+        throw py::error_already_set();
+    }
+    return py::cast(read_device(name));
+}
+
 }  // namespace
 
 PyObject* device_object(Device device) {
@@ -76,13 +86,15 @@ PyObject* device_object(Device device) {
 }
 
 void bind_devices(py::module_& module) {
-    py::class_<Device>(module, "Device", R"(A device tag: where memory lives.
+    py::class_<Device>(module, "Device", py::is_final(), made_by<make_device>(),
+                       R"(Device(name="cpu", /)
+--
+
+A device tag: where memory lives.
 
 Names are ``"cpu"``, ``"cuda"`` (the same as ``"cuda:0"``), ``"cuda:1"``, ``"pinned"`` and
 ``"managed"``; other DLPack devices have names like ``"rocm:0"``. Making one talks to no device.
 Equal to another Device of the same memory, and to its name.)")
-        .def(py::init([](const py::object& name) { return read_device(name.ptr()); }),
-             py::arg("name") = "cpu", py::pos_only())
         .def_property_readonly("type", type_name, "The name without the number: \"cuda\".")
         .def_property_readonly(
             "id", [](Device self) { return self.id; }, "The number; 0 on cpu, pinned, managed.")

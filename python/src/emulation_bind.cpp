@@ -9,6 +9,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
+#include "whole_type.hpp"
 
 namespace devview::python {
 
@@ -66,7 +67,9 @@ py::dict ledger(const Emulation&) {
 }  // namespace
 
 void bind_emulation(py::module_& module) {
-    py::class_<Emulation>(module, "_Emulation", R"(The emulated CUDA device of this process.)")
+    py::class_<Emulation>(module, "_Emulation", py::is_final(), made_elsewhere(),
+                          R"(The emulated CUDA device of this process.)")
+        .def("__reduce__", refuse_pickle)
         .def_property_readonly(
             "active",
             [](const Emulation&) { return cuda::runtime_chosen() && cuda::runtime().emulated; },

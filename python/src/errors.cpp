@@ -18,6 +18,7 @@ PyObject* format_error = nullptr;
 PyObject* layout_error = nullptr;
 PyObject* cast_error = nullptr;
 PyObject* range_error = nullptr;
+PyObject* refused = nullptr;
 PyObject* device_error = nullptr;
 PyObject* device_name_error = nullptr;
 PyObject* out_of_memory = nullptr;
@@ -86,6 +87,8 @@ void set_error_from_exception() noexcept {
         PyErr_SetString(range_error, error.what());
     } catch (const LayoutError& error) {
         PyErr_SetString(layout_error, error.what());
+    } catch (const Refused& error) {
+        PyErr_SetString(refused, error.what());
     } catch (const BufferError& error) {
         PyErr_SetString(PyExc_BufferError, error.what());
     } catch (const ReleasedError& error) {
@@ -129,6 +132,13 @@ void bind_errors(py::module_& module) {
         add_class(module, "OutOfMemory",
                   "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
                   bases(error_class, PyExc_MemoryError).ptr());
+    refused = add_class(module, "Refused",
+                        "A request that cannot be met as asked (copy=False where a copy is needed, "
+                        "stream 0): a BufferError and a ValueError.",
+                        py::make_tuple(py::reinterpret_borrow<py::object>(error_class),
+                                       py::reinterpret_borrow<py::object>(PyExc_BufferError),
+                                       py::reinterpret_borrow<py::object>(PyExc_ValueError))
+                            .ptr());
     add_class(
         module, "ImportRefused",
         "No protocol of the object could be used; the message names each and why. A "

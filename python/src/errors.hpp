@@ -11,6 +11,14 @@ public:
     using LayoutError::LayoutError;
 };
 
+/// dv.Refused, a BufferError: what was asked for is no value that can be answered. Where DLPack's
+/// and the Array API's texts say ValueError in one paragraph and BufferError in another, it is
+/// both.
+class Refused : public BufferError {
+public:
+    using BufferError::BufferError;
+};
+
 /// dv.RangeError, a LayoutError: an extent, stride or index beyond 64 bits is an OverflowError.
 class RangeError : public LayoutError {
 public:

@@ -9,6 +9,7 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
+#include "errors.hpp"
 #include "exporter.hpp"
 #include "protocols.hpp"
 
@@ -86,22 +87,6 @@ View narrowed(View view, PyObject* readonly) {
     return wanted == 1 && !view.readonly() ? view.as_readonly() : view;
 }
 
-/// copy=None: as needed for the device.
-View placed(View view, PyObject* device, PyObject* stream, PyObject* copy) {
-    const Device where = read_device(device, view.device());
-    const Stream on = read_stream(stream, stream_device(where, view.device()));
-    const int asked = copy == nullptr || copy == Py_None ? -1 : PyObject_IsTrue(copy);
-    if (asked == -1 && PyErr_Occurred()) throw py::error_already_set();
-    if (where == view.device() && asked != 1) return ready_on(std::move(view), on);
-    if (asked == 0) {
-        throw BufferError("view: copy=False, but " + to_string(view.device()) + " to " +
-                          to_string(where) + " needs a copy");
-    }
-    require_no_objects("view", view);
-    const GilRelease release;
-    return copy_to(view, where, Order::C, on);
-}
-
 struct ViewOptions {
     PyObject* device = nullptr;
     PyObject* stream = nullptr;
@@ -131,8 +116,9 @@ ViewOptions read_options(PyObject* const* values, PyObject* names) {
 PyObject* import_with(PyObject* object, const ViewOptions& options) {
     View source = is_view(object) ? live_view(object) : import_any({object, options.stream});
     const auto held = source.allocation();
-    View view = narrowed(placed(std::move(source), options.device, options.stream, options.copy),
-                         options.readonly);
+    View view = narrowed(
+        place_view("view", std::move(source), options.device, options.stream, options.copy),
+        options.readonly);
     return is_view(object) && view.allocation() == held ? new_sub_view(object, std::move(view))
                                                         : new_view(std::move(view));
 }
@@ -184,6 +170,23 @@ PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, Py
     });
 }
 
+/// copy=None: as needed for the device.
+View place_view(const char* function, View view, PyObject* device, PyObject* stream,
+                PyObject* copy) {
+    const Device where = read_device(device, view.device());
+    const Stream on = read_stream(stream, stream_device(where, view.device()));
+    const int asked = copy == nullptr || copy == Py_None ? -1 : PyObject_IsTrue(copy);
+    if (asked == -1 && PyErr_Occurred()) throw py::error_already_set();
+    if (where == view.device() && asked != 1) return ready_on(std::move(view), on);
+    if (asked == 0) {
+        throw Refused(std::string(function) + ": copy=False, but " + to_string(view.device()) +
+                      " to " + to_string(where) + " needs a copy");
+    }
+    require_no_objects(function, view);
+    const GilRelease release;
+    return copy_to(view, where, Order::C, on);
+}
+
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
     return import_any({object});
@@ -233,8 +236,9 @@ constexpr const char* kViewDoc =
 
 A View of any exporter's memory, without a copy.
 
-The protocol is picked once: a View as it is; the buffer protocol (PEP 3118, PEP 688);
-``__cuda_array_interface__``; ``__array_interface__``. The exporter is kept alive until the last view of it goes.
+The protocol is picked once: a View as it is; the DLPack C exchange API; the buffer protocol
+(PEP 3118, PEP 688); ``__dlpack__``; ``__cuda_array_interface__``; ``__array_interface__``; Arrow. The
+exporter is kept alive until the last view of it goes.
 
 Parameters
 ----------

@@ -9,6 +9,11 @@ namespace devview::python {
 /// (ImportRefused when no protocol serves).
 View import_view(PyObject* object);
 
+/// `view` on another device, or a copy of it: the options of dv.view, null or None where not given.
+/// @throws Refused  copy=False where a copy is needed.
+View place_view(const char* function, View view, PyObject* device, PyObject* stream,
+                PyObject* copy);
+
 /// The view with `stream` as its own, which was made to wait for every use of the memory so far;
 /// as it is for no stream. The host does not wait. @throws DeviceError.
 View ready_on(View view, const Stream& stream);

@@ -9,6 +9,7 @@
 #include "devview/staging.hpp"
 #include "staging_object.hpp"
 #include "view_object.hpp"
+#include "whole_type.hpp"
 
 namespace devview::python {
 
@@ -146,6 +147,7 @@ StagingObject& staging_of(PyObject* object) { return *py::handle(object).cast<St
 /// pybind11's own buffer support knows neither read-only requests nor releases.
 void install_slots(PyHeapTypeObject* heap_type) {
     PyTypeObject& type = heap_type->ht_type;
+    type.tp_new = refuse_new;  // View.stage() makes them
     type.tp_flags |= Py_TPFLAGS_HAVE_GC;
     type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
         Py_VISIT(Py_TYPE(self));
@@ -170,7 +172,8 @@ PyObject* new_staging(PyObject* view, bool writable, const Stream& stream) {
 }
 
 void bind_staging(py::module_& module) {
-    py::class_<StagingObject>(module, "Staging", py::custom_type_setup(install_slots),
+    py::class_<StagingObject>(module, "Staging", py::is_final(),
+                              py::custom_type_setup(install_slots),
                               R"(A host copy of a view's items, started by ``View.stage()``.
 
 As a context manager it waits, gives a memoryview of the copy, and at the end writes it back if it is
@@ -185,6 +188,7 @@ writable. Its memory is pinned where it fits under the pinned limit. It counts i
         .def("release", &StagingObject::release,
              "Writes back if writable, and gives everything back. Idempotent. Raises BufferError "
              "while memoryviews of the copy are in use, DeviceError if the write-back failed.")
+        .def("__reduce__", refuse_pickle)
         .def("__enter__", &StagingObject::memory)
         .def("__exit__", [](StagingObject& self, const py::args&) {
             self.release();

@@ -5,6 +5,7 @@
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "stream_object.hpp"
+#include "whole_type.hpp"
 
 namespace devview::python {
 
@@ -23,13 +24,39 @@ struct DeleteUnlocked {
 template <class T>
 using Unlocked = std::unique_ptr<T, DeleteUnlocked>;
 
-Stream make_stream(const py::object& device) {
-    const Device where = read_device(device.ptr(), Device{DeviceType::cuda, 0});
+/// The one argument of a constructor, which may be left out (borrowed; null).
+PyObject* only_argument(PyObject* args, PyObject* kwargs, const char* format, const char* name) {
+    char* names[] = {const_cast<char*>(name), nullptr};
+    PyObject* value = nullptr;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &value)) {
+        throw py::error_already_set();
+    }
+    return value;
+}
+
+py::object make_stream(PyObject* args, PyObject* kwargs) {
+    PyObject* const device = only_argument(args, kwargs, "|O:Stream", "device");
+    const Device where = read_device(device, Device{DeviceType::cuda, 0});
     if (where.type != DeviceType::cuda) {
         throw NameError("Stream: device " + to_string(where) + ", only CUDA devices have streams");
     }
-    const GilRelease release;
-    return cuda::make_stream(where.id);
+    Stream made;
+    {
+        const GilRelease release;
+        made = cuda::make_stream(where.id);
+    }
+    return py::cast(std::move(made));
+}
+
+py::object make_event(PyObject* args, PyObject* kwargs) {
+    PyObject* const stream = only_argument(args, kwargs, "|O:Event", "stream");
+    const Stream where = read_stream(stream, Device{DeviceType::cuda, 0});
+    Event made;
+    {
+        const GilRelease release;
+        made = Event::record(where ? where : cuda::legacy_stream(0), true);
+    }
+    return py::cast(std::move(made));
 }
 
 void wait_for(const Stream& self, const py::object& other) {
@@ -66,15 +93,19 @@ const Stream* stream_of_object(PyObject* object) {
 }
 
 void bind_streams(py::module_& module) {
-    py::class_<Stream, Unlocked<Stream>> stream_class(module, "Stream",
-                                                      R"(A queue of device work, run in order.
+    py::class_<Stream, Unlocked<Stream>> stream_class(module, "Stream", py::is_final(),
+                                                      made_by<make_stream>(), R"(Stream(device=None)
+--
+
+A queue of device work, run in order.
 
 ``Stream(device="cuda")`` makes a new non-blocking stream; it is destroyed when the last user of it
 is gone, memory that is still to be freed on it included. Everything that takes a ``stream`` also
 takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
     py::class_<Event, Unlocked<Event>> event_class(
-        module, "Event", "A point in a stream; ``Event(stream)`` records it now.");
-    stream_class.def(py::init(&make_stream), py::arg("device") = py::none())
+        module, "Event", py::is_final(), made_by<make_event>(),
+        "Event(stream=None)\n--\n\nA point in a stream; ``Event(stream)`` records it now.");
+    stream_class
         .def_property_readonly(
             "device",
             [](const Stream& self) {
@@ -110,20 +141,16 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
              [](const Stream& self) {
                  return py::hash(py::int_(reinterpret_cast<std::uintptr_t>(self.handle())));
              })
+        .def("__reduce__", refuse_pickle)
         .def("__repr__", stream_repr);
     event_class
-        .def(py::init([](const py::object& stream) {
-                 const Stream where = read_stream(stream.ptr(), Device{DeviceType::cuda, 0});
-                 const GilRelease release;
-                 return Event::record(where ? where : cuda::legacy_stream(0), true);
-             }),
-             py::arg("stream") = py::none())
         .def("synchronize", &Event::wait, py::call_guard<GilRelease>(),
              "Blocks until everything before the event is done.")
         .def("query", &Event::done, py::call_guard<GilRelease>(),
              "True if everything before the event is done.")
         .def("elapsed", &Event::elapsed, py::arg("other"), py::call_guard<GilRelease>(),
              "Milliseconds from this event to ``other``; both must be done.")
+        .def("__reduce__", refuse_pickle)
         .def_property_readonly("device", [](const Event& self) {
             return py::reinterpret_steal<py::object>(
                 device_object(Device{DeviceType::cuda, self.device()}));

@@ -72,6 +72,7 @@ PyObject* new_view(View&& view) {
     self->exports = 0;
     self->hash = -1;
     self->weakrefs = nullptr;
+    self->lent_axes = nullptr;
     const auto& allocation = self->view.allocation();
     if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
         point_to(self, static_cast<AllocationObject*>(known));
@@ -135,6 +136,9 @@ void view_dealloc(PyObject* object) {
         PyObject_ClearWeakRefs(object);
     let_go(self);
     self->view.~View();
+    if (self->lent_axes != nullptr && self->lent_axes != self->small_axes) {
+        PyMem_Free(self->lent_axes);
+    }
     free_views.give(object);
     Py_DECREF(type);
     Py_TRASHCAN_END

@@ -26,6 +26,11 @@ struct ViewObject {
     Py_ssize_t exports;            ///< live Py_buffers and stagings of this view
     Py_hash_t hash;                ///< -1: not computed
     PyObject* weakrefs;
+    /// Shape and item strides, once DLPack's dltensor_from_py_object_no_sync has lent them; null
+    /// before. They live as long as the object: in `small_axes`, or in a block of PyMem.
+    std::int64_t* lent_axes;
+    static constexpr int kSmallAxes = 6;
+    std::int64_t small_axes[kSmallAxes];
 };
 
 extern PyTypeObject* view_type;

@@ -82,14 +82,16 @@ class Adapted(ast.NodeTransformer):
 
     visit_ClassDef = visit_FunctionDef = inside  # noqa: N815
 
-    def visit_Expr(self, node):
+    def statement(self, node):
         for deviation in self.deviations:
             if deviation.function == ".".join(self.at) and same_code(node, deviation.expects):
                 instead = deviation.instead[self.seen[deviation]]
                 self.seen[deviation] += 1
                 if instead is not None:
                     return [ast.copy_location(new, node) for new in ast.parse(instead).body]
-        return node
+        return self.generic_visit(node)
+
+    visit_Expr = visit_With = statement  # noqa: N815
 
 
 def same_code(node: ast.stmt, text: str) -> bool:

@@ -289,6 +289,14 @@ def test_malformed_entries_are_refused(changes):
     assert len(dv.live()) == alive
 
 
+@EMULATED
+def test_an_address_on_a_device_is_refused():
+    v = dv.zeros(4, device=CUDA)
+    told = {"version": 3, "shape": (4,), "typestr": "|u1", "data": (v.ptr, False)}
+    with pytest.raises(dv.ImportRefused, match="device memory, said to be on the host"):
+        dv.view(Interface(told, v))
+
+
 def test_an_index_that_raises_is_kept():
     class Broken:
         def __index__(self):

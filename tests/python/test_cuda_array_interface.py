@@ -456,6 +456,19 @@ def test_the_producers_stream_waits_for_our_work_before_it_is_let_go():
 
 
 @EMULATED
+@pytest.mark.parametrize("worked", [True, False])
+def test_a_producer_without_a_stream_is_let_go_of_after_our_work(worked):
+    memory, s = dv.zeros(COUNT, device=CUDA), dv.Stream(CUDA)
+    v = dv.from_cuda_array(offered(memory, stream=None))
+    with delay(DELAY), counted_calls() as calls:
+        if worked:
+            v.fill(7, stream=s)
+        v.release()
+        assert s.query()
+    assert calls["cudaStreamSynchronize"] == worked
+
+
+@EMULATED
 def test_the_host_waits_for_our_work_where_a_producer_has_destroyed_its_stream():
     memory, theirs, ours = dv.zeros(COUNT, device=CUDA), dv.Stream(CUDA), dv.Stream(CUDA)
     v = dv.from_cuda_array(offered(memory, stream=theirs.handle))

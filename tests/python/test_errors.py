@@ -23,6 +23,7 @@ CUDA = CUDA_DEVICES[0]
         ("DeviceError", (RuntimeError,)),
         ("OutOfMemory", (MemoryError,)),
         ("ImportRefused", (BufferError, ValueError)),
+        ("Refused", (BufferError, ValueError)),
     ],
 )
 def test_errors_are_what_python_code_expects(error, bases):

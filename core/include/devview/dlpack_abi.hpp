@@ -111,6 +111,12 @@ inline ManagedTensorVersioned* abi(DLManagedTensorVersioned* tensor) noexcept {
 inline ManagedTensor* abi(DLManagedTensor* tensor) noexcept {
     return reinterpret_cast<ManagedTensor*>(tensor);
 }
+inline const ManagedTensorVersioned* abi(const DLManagedTensorVersioned* tensor) noexcept {
+    return reinterpret_cast<const ManagedTensorVersioned*>(tensor);
+}
+inline const ManagedTensor* abi(const DLManagedTensor* tensor) noexcept {
+    return reinterpret_cast<const ManagedTensor*>(tensor);
+}
 inline DLManagedTensorVersioned* tag(ManagedTensorVersioned* tensor) noexcept {
     return reinterpret_cast<DLManagedTensorVersioned*>(tensor);
 }

@@ -48,6 +48,17 @@ private:
 /// stream)` runs once, after every recorded use.
 DEVVIEW_CUDA_API std::shared_ptr<Allocation> adopt_device(Allocation::Block&& block);
 
+/// The same for an owner that takes memory back without a stream, as DLPack's deleter does: the
+/// host waits first for what devview did with the block, if it did anything. Other memory than
+/// CUDA's is adopted as it is.
+DEVVIEW_CUDA_API std::shared_ptr<Allocation> adopt_waiting(Allocation::Block&& block);
+
+/// Somebody else's word about memory, checked with the driver where one is in use or has to be. Of
+/// host memory only this is asked, that it is no device's.
+/// @throws DeviceError  no such device; BufferError  the first or the last byte is host memory, of
+/// another device, or of another kind than `device` says (managed memory is device memory, too).
+DEVVIEW_CUDA_API void require_memory_on(Device device, const void* data, std::size_t nbytes);
+
 /// The host waits until every recorded use of a view's block is done (pinned and managed memory
 /// before the host touches it). Managed memory without concurrent access: the device is
 /// synchronised.

@@ -27,6 +27,10 @@ DEVVIEW_CUDA_API Stream join_shared_stream(const View& view);
 /// on it, so the block's own stream is a raw one.
 DEVVIEW_CUDA_API std::unique_ptr<StreamUses> make_uses_on_theirs(const Stream& home);
 
+/// The uses of a block whose owner names no stream, and may do with it what it likes once it is
+/// given back: the host waits for our work before that, if there was any.
+DEVVIEW_CUDA_API std::unique_ptr<StreamUses> make_waiting_uses(const Stream& home);
+
 /// Device memory that is ready, and later freed, on such a stream.
 DEVVIEW_CUDA_API std::shared_ptr<Allocation> allocate_on_theirs(std::size_t nbytes,
                                                                 const Stream& home);

@@ -1,0 +1,105 @@
+// Capsules that own a tensor, and taking a tensor out of one.
+//
+// Ownership is the name (DLPack's python_spec): "dltensor" owns, "used_dltensor" does not. The
+// names are static strings, since a capsule keeps the pointer.
+#include "dlpack_capsule.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "devview/error.hpp"
+
+namespace devview::python {
+
+namespace {
+
+template <class Tensor>
+struct Names;
+template <>
+struct Names<DLManagedTensorVersioned> {
+    static constexpr const char* kOwns = "dltensor_versioned";
+    static constexpr const char* kUsed = "used_dltensor_versioned";
+};
+template <>
+struct Names<DLManagedTensor> {
+    static constexpr const char* kOwns = "dltensor";
+    static constexpr const char* kUsed = "used_dltensor";
+};
+
+/// Runs with an exception pending, too: what the deleter calls keeps it aside where it runs Python,
+/// and leaves Python alone once the interpreter is going away.
+template <class Tensor>
+void destroy_capsule(PyObject* capsule) noexcept {
+    if (!PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) return;
+    delete_dlpack(static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns)));
+}
+
+template <class Tensor>
+PyObject* make_capsule(Tensor* tensor) noexcept {
+    PyObject* const capsule = PyCapsule_New(tensor, Names<Tensor>::kOwns, destroy_capsule<Tensor>);
+    if (capsule == nullptr) delete_dlpack(tensor);
+    return capsule;
+}
+
+/// Null, without an error, if the capsule has another name.
+template <class Tensor>
+Tensor* tensor_of(PyObject* capsule) noexcept {
+    if (!PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) return nullptr;
+    return static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns));
+}
+
+template <class Tensor>
+View take_out(PyObject* capsule, Tensor* tensor, const std::function<Stream(Device)>& stream_on) {
+    TensorDescription read = read_dlpack(tensor);
+    Stream stream = stream_on(read.device);
+    require_place(read);
+    // Both may have let other threads run, and any Python code.
+    if (tensor_of<Tensor>(capsule) != tensor) {
+        throw BufferError("dlpack: the capsule was consumed or renamed meanwhile");
+    }
+    if (PyCapsule_SetName(capsule, Names<Tensor>::kUsed) != 0) throw py::error_already_set();
+    return take_tensor(tensor, std::move(read), std::move(stream));
+}
+
+/// A producer's name for a message: anything may stand in it.
+std::string shown(const char* name) {
+    if (name == nullptr) return "NULL";
+    std::string text = std::string(name, strnlen(name, 100));
+    for (char& c : text) {
+        if (c < ' ' || c > '~') c = '?';
+    }
+    return "'" + text + "'";
+}
+
+[[noreturn]] void refuse_name(PyObject* capsule) {
+    const char* const name = PyCapsule_GetName(capsule);
+    if (name == nullptr) PyErr_Clear();
+    if (name != nullptr && (std::strcmp(name, Names<DLManagedTensor>::kUsed) == 0 ||
+                            std::strcmp(name, Names<DLManagedTensorVersioned>::kUsed) == 0)) {
+        throw BufferError("dlpack: the capsule was consumed before, its name is '" +
+                          std::string(name) + "'");
+    }
+    throw BufferError("dlpack: a capsule named " + shown(name) +
+                      ", expected 'dltensor_versioned' or 'dltensor'");
+}
+
+}  // namespace
+
+PyObject* new_capsule(DLManagedTensorVersioned* tensor) noexcept { return make_capsule(tensor); }
+PyObject* new_capsule(DLManagedTensor* tensor) noexcept { return make_capsule(tensor); }
+
+View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream_on) {
+    if (!PyCapsule_CheckExact(capsule)) {
+        throw BufferError(std::string("dlpack: expected a capsule, got '") +
+                          Py_TYPE(capsule)->tp_name + "'");
+    }
+    if (auto* const tensor = tensor_of<DLManagedTensorVersioned>(capsule)) {
+        return take_out(capsule, tensor, stream_on);
+    }
+    if (auto* const tensor = tensor_of<DLManagedTensor>(capsule)) {
+        return take_out(capsule, tensor, stream_on);
+    }
+    refuse_name(capsule);
+}
+
+}  // namespace devview::python
