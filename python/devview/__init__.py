@@ -4,6 +4,7 @@ One view type for memory wherever it lives. A ``View`` knows its device, layout,
 who must be told when it is done; it is a Python buffer on any device.
 """
 
+from devview._allocator import allocator
 from devview._devview import (
     Allocation,
     CastError,
@@ -33,6 +34,7 @@ from devview._devview import (
     emulation,
     from_arrow,
     from_buffer,
+    from_cuda_array,
     from_dlpack,
     from_pointer,
     get_buffer,
@@ -74,6 +76,7 @@ __all__ = [
     "Stream",
     "View",
     "__version__",
+    "allocator",
     "calcsize",
     "copy",
     "copyto",
@@ -84,6 +87,7 @@ __all__ = [
     "emulation",
     "from_arrow",
     "from_buffer",
+    "from_cuda_array",
     "from_dlpack",
     "from_pointer",
     "get_buffer",

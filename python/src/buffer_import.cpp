@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "array_interface.hpp"
+#include "array_description.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
 #include "format_object.hpp"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "array_interface.hpp"
+#include "array_description.hpp"
 #include "buffer_import.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
