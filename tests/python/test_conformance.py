@@ -161,14 +161,11 @@ def test_cases_after_a_crash_go_on_in_a_new_process():
     assert "SIGSEGV" in verdicts[0].note
 
 
-def test_a_producer_that_is_kept_is_found():
-    cases = [case for case in chosen(["array-interface"]) if case.name == "strides None"]
-    target = "devview.conformance.peers:numpy_asarray"
-    with Supervisor(target) as supervisor:
-        assert supervisor.ask(cases[0]).faults == []
-    with Supervisor("importers:hoarding_arrays") as supervisor:
-        (fault,) = supervisor.ask(cases[0]).faults
-    assert fault == (RELEASED, "released 0 times, owed 1")
+@pytest.mark.parametrize("importer", ["hoarding", "hoarding_arrays"])
+def test_a_producer_that_is_kept_is_found(importer):
+    family = "array-interface" if importer == "hoarding_arrays" else "dlpack"
+    with Supervisor(f"importers:{importer}") as supervisor:
+        assert supervisor.ask(matrix.good(family)).faults == [(RELEASED, "the producer is kept")]
 
 
 # --- The command ---
