@@ -204,9 +204,9 @@ PyObject* capsule_of(const View& view, Device where, const std::optional<dlpack:
 /// A consumer that knows 1.0 only does not know that sub-byte items may be padded.
 void require_named(const View& view, const std::optional<dlpack::Version>& version) {
     const dlpack::DataType type = dlpack_type(view.format());
-    if (type.bits < 8 && version && version->minor == 0) {
+    if (type.bits < 8 && !view.format().is_packed() && version && version->minor == 0) {
         throw BufferError("__dlpack__: format '" + std::string(view.format().text()) +
-                          "': items under 8 bits need max_version (1, 1), asked (1, 0)");
+                          "': padded items under 8 bits need max_version (1, 1), asked (1, 0)");
     }
 }
 

@@ -10,16 +10,6 @@
 
 namespace devview::python {
 
-bool holds_gil() noexcept {
-    if (!python_alive()) return false;
-#if PY_VERSION_HEX >= 0x030D0000
-    const PyThreadState* const current = PyThreadState_GetUnchecked();
-#else
-    const PyThreadState* const current = _PyThreadState_UncheckedGet();
-#endif
-    return current != nullptr && current == PyGILState_GetThisThreadState();
-}
-
 namespace {
 
 /// The core's deleter, the same one for all tensors of this type.

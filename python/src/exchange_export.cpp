@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 
+#include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
@@ -99,7 +100,10 @@ int tensor_from_object(void* object, Tensor* out) {
         }
         tensor.shape = lent_axes(view_object(self), axes, ndim);
         tensor.strides = tensor.shape + ndim;
-        if (is_cuda(view.device())) order_for_consumer(View(view), {});
+        if (is_cuda(view.device())) {
+            order_for_consumer(View(view), {});
+            live_view(self);  // another thread may have released it meanwhile
+        }
         *out = tensor;
     });
 }

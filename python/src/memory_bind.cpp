@@ -8,6 +8,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
+#include "devview/packed.hpp"
 #include "import.hpp"
 #include "stream_object.hpp"
 #include "view_moves.hpp"
@@ -40,7 +41,8 @@ View allocated(const std::vector<std::int64_t>& shape, const Format& format, Dev
     }
     const Layout layout =
         Layout::contiguous(static_cast<int>(shape.size()), shape.data(), format.itemsize(), order);
-    const auto nbytes = static_cast<std::size_t>(layout.nbytes(format.itemsize()));
+    require_packable("empty", format, layout);
+    const auto nbytes = static_cast<std::size_t>(format.nbytes(layout.size()));
     const auto block = [&] {
         const GilRelease release;
         return zeroed ? allocate_zeroed(nbytes, device, stream) : allocate(nbytes, device, stream);

@@ -133,7 +133,12 @@ bool has_python_owner(const Allocation& allocation) noexcept {
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
     if (allocation.freed()) return 0;
     if (allocation.release_function() == release_buffer) {
-        Py_VISIT(static_cast<BufferOwner*>(allocation.context())->buffer.obj);
+        PyObject* const exporter = static_cast<BufferOwner*>(allocation.context())->buffer.obj;
+#if PY_VERSION_HEX < 0x030D0000
+        // Before 3.13 the collector breaks a memoryview that is exported: an error, then a crash.
+        if (exporter != nullptr && PyMemoryView_Check(exporter)) return 0;
+#endif
+        Py_VISIT(exporter);
     } else if (allocation.release_function() == release_object) {
         Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->owner);
         Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->release);

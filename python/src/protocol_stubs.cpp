@@ -13,17 +13,9 @@ PyObject* absent(const char* name) {
 }  // namespace
 
 std::optional<View> import_cuda_array(const ImportRequest&) { return std::nullopt; }
-std::optional<View> import_arrow(const ImportRequest&) { return std::nullopt; }
-PyObject* view_arrow_array(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
-    return absent("__arrow_c_array__");
-}
-PyObject* view_arrow_device_array(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
-    return absent("__arrow_c_device_array__");
-}
 PyObject* view_array_interface(PyObject*, void*) { return absent("__array_interface__"); }
 PyObject* view_cuda_array_interface(PyObject*, void*) { return absent("__cuda_array_interface__"); }
 PyObject* view_cuda_stream(PyObject*, void*) { return absent("__cuda_stream__"); }
 void bind_cuda_array(py::module_&) {}
-void bind_arrow(py::module_&) {}
 
 }  // namespace devview::python

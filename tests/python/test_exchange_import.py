@@ -142,6 +142,15 @@ def test_a_metaclass_may_offer_the_table(monkeypatch):
     assert table.deleted == 1
 
 
+def test_a_metaclass_may_have_the_attribute():
+    """An attribute of the class is found first, as for any other name."""
+    table, other = Table(), Table()
+    meta = type("Meta", (type,), {ATTRIBUTE: table.capsule()})
+    assert dv.view(meta("Producer", (), {})()).shape == (4, 6)
+    dv.view(meta("Producer", (), {ATTRIBUTE: other.capsule()})())
+    assert (table.calls, other.calls) == (1, 1)
+
+
 class Descriptor:
     def __init__(self, result):
         self.result = result
