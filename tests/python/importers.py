@@ -266,9 +266,14 @@ def nothing(exporter):
 not_callable = 5
 
 
-def hoarding_arrays(exporter, kept=[]):  # noqa: B006 - kept for good
+def hoarding(exporter, importer=strict, kept=[]):  # noqa: B006 - kept for good
+    """Keep each producer."""
+    kept.append(exporter)
+    return importer(exporter)
+
+
+def hoarding_arrays(exporter):
     """View by NumPy and keep each producer."""
     import numpy as np
 
-    kept.append(exporter)
-    return np.asarray(exporter)
+    return hoarding(exporter, np.asarray)

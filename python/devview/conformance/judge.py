@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import weakref
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -155,15 +157,20 @@ def _judge_exception(
 
 def _judge_release(probe: Probe, verdict: Verdict) -> None:
     refused = verdict.outcome == "refused"
-    probe.producer = None
-    releases, unmask = probe.releases, probe.unmask
-    if _release_faults(releases, refused):
+    producer = None
+    with contextlib.suppress(TypeError):  # a type without weak references
+        producer = weakref.ref(probe.producer)
+    probe.producer = probe.drive = probe.accepted = probe.drop = None
+    if _release_faults(probe, producer, refused):
         gc.collect()
-    for fault in _release_faults(releases, refused):
+    for fault in _release_faults(probe, producer, refused):
         verdict.fault(RELEASED, fault)
-    for fault in unmask():
+    for fault in probe.unmask():
         verdict.fault(ACCEPTED, fault)
 
 
-def _release_faults(releases, refused: bool) -> list[str]:
-    return [fault for release in releases for fault in release.faults(refused)]
+def _release_faults(probe: Probe, producer: weakref.ref | None, refused: bool) -> list[str]:
+    faults = [fault for release in probe.releases for fault in release.faults(refused)]
+    if producer is not None and producer() is not None:
+        faults.append("the producer is kept")
+    return faults

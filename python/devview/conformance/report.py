@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from devview import __version__
+
 from . import matrix
 from .judge import KINDS
 from .run import FamilyResult, totals
@@ -98,7 +100,9 @@ def write_json(file: str, told: object) -> None:
 
 
 def version_of(distribution: str) -> str:
-    """Return the version of an installed distribution; Python's own for none."""
+    """Return the version of a distribution; Python's own for none."""
+    if distribution == "devview":  # it may run from where it was built
+        return __version__
     return metadata.version(distribution) if distribution else platform.python_version()
 
 
