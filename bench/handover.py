@@ -1,9 +1,11 @@
 """Hand-over and view operations of devview beside memoryview and NumPy, in one process and one run.
 
-    python bench/handover.py [--rounds N] [--only TEXT] [--json FILE]
+    python bench/handover.py [--rounds N] [--only TEXT] [--json FILE] [--check]
 
 Both sides of a comparison are timed in turn, round by round, so that a slow moment of the machine
-hits both; the ratio is the median of the rounds' ratios. Below 1 devview is faster.
+hits both; the ratio is the median of the rounds' ratios. Below 1 devview is faster. Some rows have
+a limit that the ratio has to keep; with --check one above it is an error. Rows of peers that are
+not installed are left out.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ import numpy as np
 
 import devview as dv
 
+try:
+    import tvm_ffi
+except ImportError:
+    tvm_ffi = None
+
 # Shorter than a slice of the scheduler: most loops run undisturbed, and a pair in one condition.
 LOOP_SECONDS = 0.0003
 ROUNDS = 301
@@ -31,11 +38,16 @@ IMPORT_ROUNDS = 21
 
 
 class Case(NamedTuple):
-    """One operation: a statement of devview, and a peer's that does the same."""
+    """One operation: a statement of devview, and a peer's that does the same.
+
+    `limit` is what the ratio has to keep; `needs` names what is there only with some peer.
+    """
 
     what: str
     ours: str
     peer: str
+    limit: float | None = None
+    needs: str = "np"
 
 
 class Result(NamedTuple):
@@ -48,10 +60,15 @@ class Result(NamedTuple):
     ratio: float
     low: float
     high: float
+    limit: float | None = None
 
 
 CASES = (
-    Case("import an array", "view(a)", "memoryview(a)"),
+    Case("import an array", "view(a)", "memoryview(a)", limit=0.7),
+    Case("import a tensor", "view(t)", "tvm_from_dlpack(t)", limit=0.6, needs="t"),
+    Case("into tvm", "tvm_from_dlpack(v2)", "tvm_from_dlpack(a)", limit=0.95, needs="t"),
+    Case("capsule", "v2.__dlpack__(max_version=new)", "a.__dlpack__(max_version=new)", limit=0.8),
+    Case("legacy capsule", "v2.__dlpack__()", "a.__dlpack__()", limit=1.1),
     Case("import bytes", "view(b)", "memoryview(b)"),
     Case("import and release", "with view(a): pass", "with memoryview(a): pass"),
     Case("export", "memoryview(v)", "memoryview(b)"),
@@ -80,9 +97,13 @@ def names() -> dict[str, object]:
     square = np.arange(8 * 8, dtype="f8").reshape(8, 8)
     target = np.empty((8, 8))
     big = np.arange(512 * 512, dtype="f4").reshape(512, 512).T
-    return {
+    tensors = {}
+    if tvm_ffi is not None:
+        tensors = {"tvm_from_dlpack": tvm_ffi.from_dlpack, "t": tvm_ffi.from_dlpack(a)}
+    return tensors | {
         "np": np,
         "view": dv.view,
+        "new": (1, 1),
         "copyto": dv.copyto,
         "a": a,
         "b": b,
@@ -140,7 +161,10 @@ def run_case(case: Case, scope: dict[str, object], rounds: int) -> Result:
         number = loop_length(timer)
         return lambda: timer.timeit(number) / number
 
-    return compare(f"{case.what}: {case.ours}", case.peer, once(case.ours), once(case.peer), rounds)
+    result = compare(
+        f"{case.what}: {case.ours}", case.peer, once(case.ours), once(case.peer), rounds
+    )
+    return result._replace(limit=case.limit)
 
 
 def run_import(rounds: int) -> Result:
@@ -170,9 +194,10 @@ def show_time(seconds: float) -> str:
 def show(result: Result) -> None:
     """Print one row of the table."""
     print(
-        f"{result.what:<42} {show_time(result.ours_seconds):>8}  {result.peer:<24} "
+        f"{result.what:<46} {show_time(result.ours_seconds):>8}  {result.peer:<29} "
         f"{show_time(result.peer_seconds):>8} {result.ratio:>6.2f}  "
-        f"{result.low:.2f} to {result.high:.2f}",
+        f"{result.low:.2f} to {result.high:.2f}"
+        + (f", at most {result.limit}" if result.limit else ""),
         flush=True,
     )
 
@@ -196,17 +221,18 @@ def main() -> None:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose text holds TEXT")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+    parser.add_argument("--check", action="store_true", help="fail on a ratio above its limit")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds: at least 1")
 
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print(f"{'operation':<42} {'devview':>8}  {'peer':<24} {'':>8} {'ratio':>6}  10 % to 90 %")
+    print(f"{'operation':<46} {'devview':>8}  {'peer':<29} {'':>8} {'ratio':>6}  10 % to 90 %")
     scope = names()
     results = []
     for case in CASES:
-        if options.only in " ".join(case):
+        if options.only in f"{case.what} {case.ours} {case.peer}" and case.needs in scope:
             results.append(run_case(case, scope, options.rounds))
             show(results[-1])
     if options.only in "import devview":
@@ -217,6 +243,9 @@ def main() -> None:
     if options.json:
         content = {"about": about, "results": [result._asdict() for result in results]}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    missed = [result for result in results if result.limit and result.ratio > result.limit]
+    if options.check and missed:
+        sys.exit(f"above the limit: {', '.join(result.what for result in missed)}")
 
 
 if __name__ == "__main__":

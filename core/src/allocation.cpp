@@ -5,6 +5,7 @@
 
 #include "devview/error.hpp"
 #include "ledger_list.hpp"
+#include "recycled.hpp"
 
 namespace devview {
 
@@ -22,13 +23,27 @@ std::string counted(std::int64_t n, const char* noun) {
 StreamUses::~StreamUses() = default;
 
 std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
-    // make_shared is the only step that can fail before the block is ours; if the ledger's row
+    // allocate_shared is the only step that can fail before the block is ours; if the ledger's row
     // cannot be made afterwards, the block goes back to the caller untouched.
-    auto allocation = std::make_shared<Allocation>(Key{}, std::move(block));
+    auto allocation =
+        std::allocate_shared<Allocation>(Recycled<Allocation>{}, Key{}, std::move(block));
     try {
         Ledger::get().enter(*allocation);
     } catch (...) {
         block = std::move(allocation->block_);
+        allocation->state_.store(kFreed);
+        throw;
+    }
+    return allocation;
+}
+
+std::shared_ptr<Allocation> Allocation::adopt_viewed(void* data, std::size_t nbytes, Device device,
+                                                     Release release, void* context) {
+    auto allocation = std::allocate_shared<Allocation>(Recycled<Allocation>{}, Key{}, data, nbytes,
+                                                       device, release, context);
+    try {
+        Ledger::get().enter(*allocation);
+    } catch (...) {
         allocation->state_.store(kFreed);
         throw;
     }
@@ -73,11 +88,9 @@ void Allocation::refuse_view() {
                                          : "view: the allocation is being resized");
 }
 
-void Allocation::add_export() {
-    if (state_.fetch_add(kExport, std::memory_order_acq_rel) & (kFreed | kBusy)) {
-        state_.fetch_sub(kExport, std::memory_order_acq_rel);
-        throw ReleasedError("export: the allocation was freed or is being resized");
-    }
+void Allocation::refuse_export() {
+    state_.fetch_sub(kExport, std::memory_order_acq_rel);
+    throw ReleasedError("export: the allocation was freed or is being resized");
 }
 
 void Allocation::free() {

@@ -1,11 +1,11 @@
 // A View as a managed tensor: one block with the struct, what it holds, shape and strides.
-#include <cstdlib>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "devview/dlpack.hpp"
 #include "devview/error.hpp"
+#include "recycled.hpp"
 
 namespace devview {
 
@@ -19,95 +19,9 @@ using dlpack::ManagedTensorVersioned;
     throw BufferError("dlpack: format '" + std::string(format.text()) + "': " + why);
 }
 
-/// The struct comes first: the deleter gets its address. Shape and strides follow.
-template <class Managed>
-struct Exported {
-    Managed tensor;
-    std::shared_ptr<Allocation> allocation;
+constexpr int kFewAxes = 4;
 
-    std::int64_t* extents() noexcept { return reinterpret_cast<std::int64_t*>(this + 1); }
-
-    static void destroy(Managed* tensor) noexcept {
-        auto* const self = reinterpret_cast<Exported*>(tensor);
-        const std::shared_ptr<Allocation> last = std::move(self->allocation);
-        self->~Exported();
-        std::free(self);
-        last->drop_export();  // the block itself, and with it user code, goes at the very end
-    }
-};
-
-/// Strides in items. Axes below two items get a dense array's: their own means nothing, and
-/// consumers read it as a stride all the same (pytorch#83158).
-void fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
-    // Every type of DLPack has 1, 2, 4, 8 or 16 bytes.
-    const int shift = __builtin_ctzll(static_cast<unsigned long long>(view.itemsize()));
-    std::int64_t dense = 1;
-    for (int axis = view.ndim() - 1; axis >= 0; --axis) {
-        const std::int64_t extent = view.shape()[axis];
-        shape[axis] = extent;
-        strides[axis] = extent < 2 ? dense : view.strides()[axis] >> shift;
-        if (extent > 1) dense *= extent;
-    }
-}
-
-void require_item_strides(const View& view) {
-    if (view.suboffsets() != nullptr) throw BufferError("dlpack: the view has suboffsets");
-    const std::int64_t mask = view.itemsize() - 1;
-    for (int axis = 0; axis < view.ndim(); ++axis) {
-        if (view.shape()[axis] < 2 || (view.strides()[axis] & mask) == 0) continue;
-        throw BufferError("dlpack: axis " + std::to_string(axis) + ": stride " +
-                          std::to_string(view.strides()[axis]) +
-                          " bytes, no multiple of the itemsize " + std::to_string(view.itemsize()));
-    }
-}
-
-std::uint64_t flags_of(const View& view, DataType type) noexcept {
-    const bool padded = type.bits < 8 && !view.format().is_packed();
-    return (view.readonly() ? dlpack::kReadOnly : 0) | (padded ? dlpack::kSubbytePadded : 0);
-}
-
-/// Everything that can be refused, before anything is made.
-DataType require_tensor(const View& view) {
-    if (view.released()) throw ReleasedError("dlpack: the view was released");
-    const DataType type = dlpack_type(view.format());
-    require_item_strides(view);
-    return type;
-}
-
-void fill(const View& view, DataType type, dlpack::Tensor& out, std::int64_t* shape,
-          std::int64_t* strides) noexcept {
-    fill_axes(view, shape, strides);
-    // dlpack.h: "When the tensor size is 0, data should be NULL".
-    out.data = view.size() == 0 ? nullptr : view.data();
-    out.device = {static_cast<std::int32_t>(view.device().type), view.device().id};
-    out.ndim = view.ndim();
-    out.dtype = type;
-    out.shape = shape;
-    out.strides = strides;
-    out.byte_offset = 0;
-}
-
-template <class Managed>
-Managed* make(const View& view, DataType type) {
-    const std::size_t axes = static_cast<std::size_t>(view.ndim()) * 2 * sizeof(std::int64_t);
-    void* const block = std::malloc(sizeof(Exported<Managed>) + axes);
-    if (block == nullptr) throw std::bad_alloc();
-    try {
-        view.allocation()->add_export();
-    } catch (...) {
-        std::free(block);
-        throw;
-    }
-    auto* const self = ::new (block) Exported<Managed>{Managed{}, view.allocation()};
-    self->tensor.manager_ctx = self;
-    self->tensor.deleter = &Exported<Managed>::destroy;
-    fill(view, type, self->tensor.dl_tensor, self->extents(), self->extents() + view.ndim());
-    return &self->tensor;
-}
-
-}  // namespace
-
-DataType dlpack_type(const Format& format) {
+inline DataType type_of(const Format& format) {
     const FormatNode& node = *format.node();
     const auto named = [&](dlpack::Code code) {
         if (node.byteorder != ByteOrder::native) {
@@ -133,9 +47,136 @@ DataType dlpack_type(const Format& format) {
     }
 }
 
+/// The struct comes first: the deleter gets its address. Shape and strides follow. Tensors of few
+/// axes come and go with each hand-over: theirs are blocks of one size, kept for reuse.
+template <class Managed>
+struct Exported {
+    Managed tensor;
+    std::shared_ptr<Allocation> allocation;
+    bool small;  ///< a block of few axes; what the tensor says is its consumer's
+
+    /// The tensor is filled by make().
+    Exported(const std::shared_ptr<Allocation>& held, bool is_small) noexcept
+        : allocation(held), small(is_small) {}
+
+    static constexpr std::size_t bytes(int ndim) noexcept {
+        return sizeof(Exported) + static_cast<std::size_t>(ndim) * 2 * sizeof(std::int64_t);
+    }
+    static void* take_block(int ndim) {
+        if (ndim > kFewAxes) return ::operator new(bytes(ndim));
+        return recycled::take<sizeof(Exported) + kFewAxes * 2 * sizeof(std::int64_t)>();
+    }
+    static void give_block(void* block, bool small) noexcept {
+        if (small) {
+            recycled::give<sizeof(Exported) + kFewAxes * 2 * sizeof(std::int64_t)>(block);
+        } else {
+            ::operator delete(block);
+        }
+    }
+
+    static void destroy(Managed* tensor) noexcept {
+        auto* const self = reinterpret_cast<Exported*>(tensor);
+        const std::shared_ptr<Allocation> last = std::move(self->allocation);
+        const bool small = self->small;
+        self->~Exported();
+        give_block(self, small);
+        last->drop_export();  // the block itself, and with it user code, goes at the very end
+    }
+};
+
+/// Strides in items. Axes below two items get a dense array's: their own means nothing, and
+/// consumers read it as a stride all the same (pytorch#83158). False: a stride has no items.
+inline bool fill_axes(const View& view, std::int64_t* shape, std::int64_t* strides) noexcept {
+    // Every type of DLPack has 1, 2, 4, 8 or 16 bytes.
+    const std::int64_t mask = view.itemsize() - 1;
+    const int shift = __builtin_ctzll(static_cast<unsigned long long>(view.itemsize()));
+    const std::int64_t* const extents = view.shape();
+    const std::int64_t* const steps = view.strides();
+    std::int64_t dense = 1;
+    std::int64_t odd = 0;
+    for (int axis = view.ndim() - 1; axis >= 0; --axis) {
+        const std::int64_t extent = extents[axis];
+        shape[axis] = extent;
+        if (extent < 2) {
+            strides[axis] = dense;
+            continue;
+        }
+        strides[axis] = steps[axis] >> shift;
+        odd |= steps[axis] & mask;
+        dense *= extent;
+    }
+    return odd == 0;
+}
+
+void require_item_strides(const View& view) {
+    if (view.suboffsets() != nullptr) throw BufferError("dlpack: the view has suboffsets");
+    const std::int64_t mask = view.itemsize() - 1;
+    for (int axis = 0; axis < view.ndim(); ++axis) {
+        if (view.shape()[axis] < 2 || (view.strides()[axis] & mask) == 0) continue;
+        throw BufferError("dlpack: axis " + std::to_string(axis) + ": stride " +
+                          std::to_string(view.strides()[axis]) +
+                          " bytes, no multiple of the itemsize " + std::to_string(view.itemsize()));
+    }
+}
+
+std::uint64_t flags_of(const View& view, DataType type) noexcept {
+    const bool padded = type.bits < 8 && !view.format().is_packed();
+    return (view.readonly() ? dlpack::kReadOnly : 0) | (padded ? dlpack::kSubbytePadded : 0);
+}
+
+/// Everything that can be refused, before anything is made.
+DataType require_tensor(const View& view) {
+    if (view.released()) throw ReleasedError("dlpack: the view was released");
+    return type_of(view.format());
+}
+
+/// All but what the axes are.
+void fill(const View& view, DataType type, dlpack::Tensor& out, std::int64_t* shape,
+          std::int64_t* strides) noexcept {
+    // dlpack.h: "When the tensor size is 0, data should be NULL".
+    out.data = view.size() == 0 ? nullptr : view.data();
+    out.device = {static_cast<std::int32_t>(view.device().type), view.device().id};
+    out.ndim = view.ndim();
+    out.dtype = type;
+    out.shape = shape;
+    out.strides = strides;
+    out.byte_offset = 0;
+}
+
+template <class Managed>
+Managed* make(const View& view, DataType type) {
+    using Block = Exported<Managed>;
+    struct Room {
+        int ndim;
+        bool small = ndim <= kFewAxes;
+        void* block = Block::take_block(ndim);
+        ~Room() {
+            if (block != nullptr) Block::give_block(block, small);
+        }
+    } room{view.ndim()};
+    auto* const axes =
+        reinterpret_cast<std::int64_t*>(static_cast<char*>(room.block) + sizeof(Block));
+    if (view.suboffsets() != nullptr || !fill_axes(view, axes, axes + view.ndim())) {
+        require_item_strides(view);
+    }
+    view.allocation()->add_export();
+    auto* const self =
+        ::new (std::exchange(room.block, nullptr)) Block(view.allocation(), room.small);
+    self->tensor.manager_ctx = self;
+    self->tensor.deleter = &Block::destroy;
+    fill(view, type, self->tensor.dl_tensor, axes, axes + view.ndim());
+    return &self->tensor;
+}
+
+}  // namespace
+
+DataType dlpack_type(const Format& format) { return type_of(format); }
+
 std::uint64_t describe_dlpack(const View& view, dlpack::Tensor& out, std::int64_t* shape,
                               std::int64_t* strides) {
     const DataType type = require_tensor(view);
+    require_item_strides(view);
+    fill_axes(view, shape, strides);
     fill(view, type, out, shape, strides);
     return flags_of(view, type);
 }

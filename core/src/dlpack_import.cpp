@@ -80,6 +80,34 @@ Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes
     return Layout::contiguous(ndim, extents, 1);
 }
 
+/// What read_layout() and Layout::bounds() find of one to three axes, in one pass, where nothing is
+/// wrong or empty. False: they have to look.
+bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, Layout& layout,
+                ByteBounds& bounds) noexcept {
+    const int ndim = tensor.ndim;
+    if (ndim < 1 || ndim > 3 || tensor.shape == nullptr || tensor.strides == nullptr) return false;
+    std::int64_t extents[3];
+    std::int64_t steps[3];
+    std::int64_t dense = itemsize;
+    bounds = {0, itemsize};
+    for (int axis = ndim - 1; axis >= 0; --axis) {
+        const std::int64_t extent = extents[axis] = tensor.shape[axis];
+        std::int64_t& step = steps[axis];
+        std::int64_t reach = 0;
+        if (extent < 1 || !checked::mul(tensor.strides[axis], itemsize, step)) return false;
+        if (extent < 2) step = dense;
+        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense) ||
+            !checked::add(reach < 0 ? bounds.low : bounds.high, reach,
+                          reach < 0 ? bounds.low : bounds.high)) {
+            return false;
+        }
+    }
+    std::int64_t span = 0;
+    if (__builtin_sub_overflow(bounds.high, bounds.low, &span)) return false;
+    layout = Layout::small(ndim, extents, steps);
+    return true;
+}
+
 /// The address of the first item. Bounds may reach below it: strides may be negative.
 void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds) {
     const auto base = reinterpret_cast<std::uintptr_t>(data);
@@ -175,9 +203,13 @@ TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags)
     Format format = read_format(type, flags);
     const Device device = dlpack_device(tensor.device.type, tensor.device.id);
     const std::int64_t itemsize = format.itemsize();
-    Layout layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
-    if (format.is_packed()) layout = with_lanes(layout, format, type.lanes);
-    const ByteBounds bounds = byte_bounds(format, layout);
+    Layout layout;
+    ByteBounds bounds{0, 0};
+    if (format.is_packed() || !read_small(tensor, itemsize, layout, bounds)) {
+        layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
+        if (format.is_packed()) layout = with_lanes(layout, format, type.lanes);
+        bounds = byte_bounds(format, layout);
+    }
     void* const data = read_data(tensor.data, tensor.byte_offset, bounds);
     const bool readonly = (flags & dlpack::kReadOnly) != 0;
     return {data, std::move(format), std::move(layout), device, bounds, readonly};

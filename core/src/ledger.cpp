@@ -74,12 +74,13 @@ void Ledger::exchange(Allocation& a, Allocation& b) noexcept {
 
 std::string Ledger::made_at(const Allocation& allocation) const {
     const std::lock_guard<SpinLock> lock(mutex_);
-    return allocation.made_at_;
+    return allocation.made_at_ ? *allocation.made_at_ : std::string();
 }
 
 void Ledger::set_made_at(Allocation& allocation, std::string where) {
+    auto kept = std::make_unique<std::string>(std::move(where));
     const std::lock_guard<SpinLock> lock(mutex_);
-    allocation.made_at_.swap(where);
+    allocation.made_at_.swap(kept);
 }
 
 MemoryGauge Ledger::gauge(Device device) const {
@@ -101,7 +102,7 @@ std::vector<LiveAllocation> Ledger::live() const {
     const std::lock_guard<SpinLock> lock(mutex_);
     for (const Allocation* a = first_; a != nullptr; a = a->next_) {
         result.push_back({a->data(), a->nbytes(), a->device(), a->views(), a->exports(),
-                          a->origin(), a->made_at_});
+                          a->origin(), a->made_at_ ? *a->made_at_ : std::string()});
     }
     std::reverse(result.begin(), result.end());  // oldest first
     return result;

@@ -88,7 +88,7 @@ void View::release() noexcept {
     allocation_.reset();
     data_ = nullptr;
     stream_ = {};
-    last->drop_view();
+    uncount(last);
 }
 
 void View::require_live(const char* function) const {

@@ -30,7 +30,11 @@ struct Names<DLManagedTensor> {
 /// and leaves Python alone once the interpreter is going away.
 template <class Tensor>
 void destroy_capsule(PyObject* capsule) noexcept {
-    if (!PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) return;
+    // A consumer renames it to a string of its own: ours by address is ours by name.
+    if (PyCapsule_GetName(capsule) != Names<Tensor>::kOwns &&
+        !PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) {
+        return;
+    }
     delete_dlpack(static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns)));
 }
 
@@ -43,18 +47,19 @@ PyObject* make_capsule(Tensor* tensor) noexcept {
 
 /// Null, without an error, if the capsule has another name.
 template <class Tensor>
-Tensor* tensor_of(PyObject* capsule) noexcept {
-    if (!PyCapsule_IsValid(capsule, Names<Tensor>::kOwns)) return nullptr;
-    return static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns));
+Tensor* tensor_of(PyObject* capsule, const char* name) noexcept {
+    if (std::strcmp(name, Names<Tensor>::kOwns) != 0) return nullptr;
+    return static_cast<Tensor*>(PyCapsule_GetPointer(capsule, name));
 }
 
 template <class Tensor>
-View take_out(PyObject* capsule, Tensor* tensor, const std::function<Stream(Device)>& stream_on) {
+View take_out(PyObject* capsule, const char* name, Tensor* tensor,
+              const std::function<Stream(Device)>& stream_on) {
     TensorDescription read = read_dlpack(tensor);
     Stream stream = stream_on(read.device);
     require_place(read);
     // Both may have let other threads run, and any Python code.
-    if (tensor_of<Tensor>(capsule) != tensor) {
+    if (PyCapsule_GetName(capsule) != name) {
         throw BufferError("dlpack: the capsule was consumed or renamed meanwhile");
     }
     if (PyCapsule_SetName(capsule, Names<Tensor>::kUsed) != 0) throw py::error_already_set();
@@ -93,11 +98,13 @@ View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream
         throw BufferError(std::string("dlpack: expected a capsule, got '") +
                           Py_TYPE(capsule)->tp_name + "'");
     }
-    if (auto* const tensor = tensor_of<DLManagedTensorVersioned>(capsule)) {
-        return take_out(capsule, tensor, stream_on);
-    }
-    if (auto* const tensor = tensor_of<DLManagedTensor>(capsule)) {
-        return take_out(capsule, tensor, stream_on);
+    if (const char* const name = PyCapsule_GetName(capsule)) {
+        if (auto* const tensor = tensor_of<DLManagedTensorVersioned>(capsule, name)) {
+            return take_out(capsule, name, tensor, stream_on);
+        }
+        if (auto* const tensor = tensor_of<DLManagedTensor>(capsule, name)) {
+            return take_out(capsule, name, tensor, stream_on);
+        }
     }
     refuse_name(capsule);
 }

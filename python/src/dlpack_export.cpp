@@ -1,7 +1,6 @@
 // View.__dlpack__ and __dlpack_device__: what was asked for, the order of streams, the capsule.
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <string>
 
 #include "arguments.hpp"
@@ -95,16 +94,34 @@ Pair read_pair(PyObject* value, const char* name, const char* parts) {
                           ", " + std::to_string(pair.second) + "), minimum (0, 0)");
 }
 
-/// The version of the capsule; nothing: a legacy one.
-std::optional<dlpack::Version> read_version(PyObject* max_version) {
-    if (max_version == nullptr) return std::nullopt;
+/// The minor version of a capsule of major version 1. A plain number: copying an optional struct
+/// would wait for the store buffer each time.
+using Minor = std::int64_t;
+constexpr Minor kLegacy = -1;  ///< no version at all: a legacy capsule
+
+Minor parse_version(PyObject* max_version) {
     const Pair asked = read_pair(max_version, "max_version", "(major, minor)");
-    if (asked.first < dlpack::kMajor) return std::nullopt;
-    if (asked.first > dlpack::kMajor || asked.second > dlpack::kMinor) {
-        return dlpack::Version{dlpack::kMajor, dlpack::kMinor};
-    }
+    if (asked.first < dlpack::kMajor) return kLegacy;
+    if (asked.first > dlpack::kMajor || asked.second > dlpack::kMinor) return dlpack::kMinor;
     // The structs of all 1.x are the same; what a later one added is looked at on its own.
-    return dlpack::Version{dlpack::kMajor, static_cast<std::uint32_t>(asked.second)};
+    return asked.second;
+}
+
+/// As parse_version(), of what is mostly the very same constant of a caller's code again. Nobody
+/// can change a tuple of plain ints, and nobody else has the address of one that is held.
+Minor read_version(PyObject* max_version) {
+    static PyObject* known = nullptr;
+    static Minor known_version = kLegacy;
+    if (max_version == nullptr) return kLegacy;
+    if (max_version == known) return known_version;
+    const Minor version = parse_version(max_version);
+    if (PyTuple_CheckExact(max_version) && PyLong_CheckExact(PyTuple_GET_ITEM(max_version, 0)) &&
+        PyLong_CheckExact(PyTuple_GET_ITEM(max_version, 1))) {
+        Py_INCREF(max_version);
+        Py_XDECREF(std::exchange(known, max_version));  // runs no code: plain ints
+        known_version = version;
+    }
+    return version;
 }
 
 Device read_target(PyObject* dl_device, Device own) {
@@ -187,31 +204,29 @@ PyObject* legacy_capsule(const View& view, Device where) {
     return new_capsule(tensor);
 }
 
-PyObject* versioned_capsule(const View& view, Device where, dlpack::Version version,
-                            std::uint64_t flags) {
+PyObject* versioned_capsule(const View& view, Device where, Minor version, std::uint64_t flags) {
     DLManagedTensorVersioned* const tensor = export_tensor(view, flags);
     auto* const managed = dlpack::abi(tensor);
     managed->dl_tensor.device = {static_cast<std::int32_t>(where.type), where.id};
-    managed->version = version;
+    managed->version = {dlpack::kMajor, static_cast<std::uint32_t>(version)};
     return new_capsule(tensor);
 }
 
-PyObject* capsule_of(const View& view, Device where, const std::optional<dlpack::Version>& version,
-                     std::uint64_t flags) {
-    return version ? versioned_capsule(view, where, *version, flags) : legacy_capsule(view, where);
+PyObject* capsule_of(const View& view, Device where, Minor version, std::uint64_t flags) {
+    return version == kLegacy ? legacy_capsule(view, where)
+                              : versioned_capsule(view, where, version, flags);
 }
 
 /// A consumer that knows 1.0 only does not know that sub-byte items may be padded.
-void require_named(const View& view, const std::optional<dlpack::Version>& version) {
+void require_named(const View& view, Minor version) {
     const dlpack::DataType type = dlpack_type(view.format());
-    if (type.bits < 8 && !view.format().is_packed() && version && version->minor == 0) {
+    if (type.bits < 8 && !view.format().is_packed() && version == 0) {
         throw BufferError("__dlpack__: format '" + std::string(view.format().text()) +
                           "': padded items under 8 bits need max_version (1, 1), asked (1, 0)");
     }
 }
 
-PyObject* export_asked(PyObject* self, const Options& options,
-                       const std::optional<dlpack::Version>& version) {
+PyObject* export_asked(PyObject* self, const Options& options, Minor version) {
     const int must_copy = options.copy == nullptr ? -1 : PyObject_IsTrue(options.copy);
     if (must_copy < 0 && PyErr_Occurred()) throw py::error_already_set();
     const View view = live_view(self);  // held: what follows lets other threads run
@@ -237,11 +252,11 @@ PyObject* export_asked(PyObject* self, const Options& options,
 
 PyObject* view_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
     const Options options = read_options(args, count, names);
-    const auto version = read_version(options.max_version);
+    const Minor version = read_version(options.max_version);
     const View& view = live_view(self);
     if (view.device() == kHost && options.stream == nullptr && options.dl_device == nullptr &&
         options.copy == nullptr) {
-        if (version) require_named(view, version);
+        if (version == 0) require_named(view, version);
         return capsule_of(view, kHost, version, 0);
     }
     return export_asked(self, options, version);

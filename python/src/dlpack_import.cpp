@@ -24,6 +24,8 @@ struct Names {
     PyObject* stream = PyUnicode_InternFromString("stream");
     PyObject* max_version = PyUnicode_InternFromString("max_version");
     PyObject* dl_device = PyUnicode_InternFromString("dl_device");
+    // Producers look for their keywords by identity first.
+    PyObject* stream_and_version = PyTuple_Pack(2, stream, max_version);
     PyObject* newest = py::make_tuple(dlpack::kMajor, dlpack::kMinor).release().ptr();
     PyObject* host = py::make_tuple(static_cast<int>(kHost.type), kHost.id).release().ptr();
 };
@@ -130,6 +132,11 @@ bool out_of_reach(Device device) {
     return device.id >= cuda::device_count();
 }
 
+[[noreturn]] void refuse_place(Device device, Device told) {
+    throw BufferError("dlpack: the capsule is on " + to_string(device) +
+                      ", __dlpack_device__ said " + to_string(told));
+}
+
 View consume(const ImportRequest& request, const py::object& method, bool to_host) {
     const std::optional<Device> told = told_device(request.object);
     const bool moved = to_host && told && out_of_reach(*told);
@@ -138,11 +145,30 @@ View consume(const ImportRequest& request, const py::object& method, bool to_hos
     const py::object capsule = call_producer(method, {stream_argument(stream), true, moved});
     return take_capsule(capsule.ptr(), [&](Device device) {
         if (told && device != expected && !(moved && device == *told)) {
-            throw BufferError("dlpack: the capsule is on " + to_string(device) +
-                              ", __dlpack_device__ said " + to_string(expected));
+            refuse_place(device, expected);
         }
         // A producer that was passed none has made its data ready on the legacy stream.
         return device == expected ? stream : consumer_stream(nullptr, device);
+    });
+}
+
+/// With nothing to say about streams, the producer is not asked where its memory is: None is right
+/// for the host, and the legacy stream for a device, which has to agree with the capsule. Nothing
+/// for a producer that does not know the keywords.
+std::optional<View> consume_unasked(PyObject* object) {
+    PyObject* const values[] = {object, Py_None, names().newest};
+    const auto capsule = py::reinterpret_steal<py::object>(
+        PyObject_VectorcallMethod(names().dlpack, values, 1, names().stream_and_version));
+    if (!capsule) {
+        py::error_already_set error;
+        if (refuses_keywords(error)) return std::nullopt;
+        throw error;
+    }
+    return take_capsule(capsule.ptr(), [&](Device device) {
+        if (device == kHost) return Stream{};
+        const std::optional<Device> told = told_device(object);
+        if (told && *told != device) refuse_place(device, *told);
+        return consumer_stream(nullptr, device);
     });
 }
 
@@ -156,6 +182,10 @@ std::optional<View> import_from(const ImportRequest& request, bool to_host) {
     return consume(request, method, to_host);
 }
 
+std::optional<View> import_asked(const ImportRequest& request) {
+    return import_from(request, false);
+}
+
 std::optional<View> import_to_host(const ImportRequest& request) {
     return import_from(request, true);
 }
@@ -167,7 +197,7 @@ py::object from_dlpack(const py::object& object, const py::object& device, const
     const ImportRequest request{object.ptr(), null_for_none(stream)};
     const bool host = !device.is_none() && read_device(device.ptr()) == kHost;
     const bool may_copy = copy.is_none() || py::cast<bool>(py::bool_(copy));
-    View view = import_by("__dlpack__", host && may_copy ? import_to_host : import_dlpack, request);
+    View view = import_by("__dlpack__", host && may_copy ? import_to_host : import_asked, request);
     view = place_view("from_dlpack", std::move(view), device.ptr(), stream.ptr(), copy.ptr());
     return py::reinterpret_steal<py::object>(new_view(std::move(view)));
 }
@@ -175,6 +205,13 @@ py::object from_dlpack(const py::object& object, const py::object& device, const
 }  // namespace
 
 std::optional<View> import_dlpack(const ImportRequest& request) {
+    if (request.stream == nullptr && !PyCapsule_CheckExact(request.object)) {
+        // Methods of the type, as nearly all are: no bound method is made to be called once.
+        PyObject* const method = _PyType_Lookup(Py_TYPE(request.object), names().dlpack);
+        if (method != nullptr && method != Py_None) {
+            if (auto view = consume_unasked(request.object)) return view;
+        }
+    }
     return import_from(request, false);
 }
 

@@ -59,8 +59,27 @@ std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
     return adopt_waiting(std::move(block));
 }
 
+/// Host memory has no streams, and its first view is counted at once.
+template <class Managed>
+View take_host(Managed* tensor, TensorDescription&& read) {
+    std::shared_ptr<Allocation> allocation;
+    try {
+        allocation =
+            Allocation::adopt_viewed(static_cast<char*>(read.data) + read.bounds.low,
+                                     static_cast<std::size_t>(read.bounds.high - read.bounds.low),
+                                     read.device, release_tensor<Managed>, tensor);
+    } catch (...) {
+        delete_dlpack(tensor);
+        throw;
+    }
+    return View(
+        View::Counted{}, std::move(allocation), read.data, read.format,
+        [&] { return std::move(read.layout); }, read.readonly);
+}
+
 template <class Managed>
 View take(Managed* tensor, TensorDescription&& read, Stream stream) {
+    if (read.device == Device{} && !stream) return take_host(tensor, std::move(read));
     Allocation::Block block;
     block.data = static_cast<char*>(read.data) + read.bounds.low;
     block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);

@@ -1,10 +1,13 @@
 // dv.view: one protocol is picked, then options narrow or move what came in.
 #include "import.hpp"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arguments.hpp"
+#include "array_import.hpp"
 #include "buffer_import.hpp"
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
@@ -56,25 +59,47 @@ std::string refusal() {
     }
 }
 
-/// Appends the name of the protocol and why it gave no view to `tried`.
-std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
-                        std::string& tried) {
-    std::string why = "not offered";
-    try {
-        if (auto view = protocol.import(request)) return view;
-    } catch (...) {
-        why = refusal();
+/// What each protocol of kProtocols said to an object that none of them could import.
+class Refusals {
+public:
+    void add(const Protocol& protocol, std::string why) {
+        reasons_.emplace_back(&protocol, std::move(why));
     }
-    tried += std::string(tried.empty() ? "" : "; ") + protocol.name + ": " + why;
+    /// "NAME: why; NAME: not offered; ...", made only for an import that failed.
+    std::string text(const Protocol* first, const Protocol* last) const {
+        std::string tried;
+        for (const Protocol* protocol = first; protocol != last; ++protocol) {
+            const auto found =
+                std::find_if(reasons_.begin(), reasons_.end(),
+                             [&](const auto& reason) { return reason.first == protocol; });
+            tried += std::string(tried.empty() ? "" : "; ") + protocol->name + ": " +
+                     (found == reasons_.end() ? "not offered" : found->second);
+        }
+        return tried;
+    }
+
+private:
+    std::vector<std::pair<const Protocol*, std::string>> reasons_{};
+};
+
+/// Nothing, and why if that is more than "not offered", if the protocol cannot be used.
+std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
+                        Refusals& refusals) {
+    try {
+        return protocol.import(request);
+    } catch (...) {
+        refusals.add(protocol, refusal());
+    }
     return std::nullopt;
 }
 
 View import_any(const ImportRequest& request) {
-    std::string tried;
+    if (auto view = import_array(request.object)) return std::move(*view);
+    Refusals refusals;
     for (const Protocol& protocol : kProtocols) {
-        if (auto view = ask(protocol, request, tried)) return std::move(*view);
+        if (auto view = ask(protocol, request, refusals)) return std::move(*view);
     }
-    import_refused(request.object, tried);
+    import_refused(request.object, refusals.text(std::begin(kProtocols), std::end(kProtocols)));
 }
 
 View narrowed(View view, PyObject* readonly) {
@@ -137,7 +162,10 @@ PyObject* view_vectorcall(PyObject*, PyObject* const* args, size_t nargsf, PyObj
                          count);
             return nullptr;
         }
-        if (names == nullptr && !is_view(args[0])) return new_view(import_any({args[0]}));
+        if (names == nullptr && !is_view(args[0])) {
+            if (PyObject* const made = new_array_view(args[0])) return made;
+            return new_view(import_any({args[0]}));
+        }
         return import_with(args[0], read_options(args + 1, names));
     });
 }
@@ -193,9 +221,10 @@ View import_view(PyObject* object) {
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {
-    std::string tried;
-    if (auto view = ask({protocol, importer}, request, tried)) return std::move(*view);
-    import_refused(request.object, tried);
+    const Protocol only{protocol, importer};
+    Refusals refusals;
+    if (auto view = ask(only, request, refusals)) return std::move(*view);
+    import_refused(request.object, refusals.text(&only, &only + 1));
 }
 
 View ready_on(View view, const Stream& stream) {

@@ -42,6 +42,18 @@ void release_buffer(void* context, Stream) noexcept {
     PyBuffer_Release(&owner->buffer);
 }
 
+/// The context is the owner itself.
+void release_reference(void* context, Stream) noexcept {
+    if (!python_alive()) return;
+    auto* const owner = static_cast<PyObject*>(context);
+    if (PyGILState_Check() == 1 && Py_REFCNT(owner) > 1) {
+        Py_DECREF(owner);  // runs nothing
+        return;
+    }
+    const CallbackScope scope;
+    Py_DECREF(owner);
+}
+
 void release_object(void* context, Stream stream) noexcept {
     std::unique_ptr<ObjectOwner> owner(static_cast<ObjectOwner*>(context));
     if (!python_alive()) {
@@ -89,6 +101,12 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
     }
 }
 
+std::shared_ptr<Allocation> adopt_reference(PyObject* owner, void* data, std::size_t nbytes) {
+    auto allocation = Allocation::adopt_viewed(data, nbytes, Device{}, release_reference, owner);
+    Py_INCREF(owner);
+    return allocation;
+}
+
 std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device device,
                                          PyObject* owner, PyObject* release, Stream stream,
                                          std::unique_ptr<StreamUses> uses) {
@@ -111,12 +129,12 @@ std::shared_ptr<Allocation> adopt_object(void* data, std::size_t nbytes, Device 
 }
 
 PyObject* owner_of(const Allocation& allocation) noexcept {
-    if (allocation.release_function() == release_buffer) {
+    const Release release = allocation.release_function();
+    if (release == release_reference) return static_cast<PyObject*>(allocation.context());
+    if (release == release_buffer) {
         return static_cast<BufferOwner*>(allocation.context())->buffer.obj;
     }
-    if (allocation.release_function() == release_object) {
-        return static_cast<ObjectOwner*>(allocation.context())->owner;
-    }
+    if (release == release_object) return static_cast<ObjectOwner*>(allocation.context())->owner;
     return nullptr;
 }
 
@@ -126,21 +144,22 @@ bool has_release_callback(const Allocation& allocation) noexcept {
 }
 
 bool has_python_owner(const Allocation& allocation) noexcept {
-    return allocation.release_function() == release_buffer ||
-           allocation.release_function() == release_object;
+    const Release release = allocation.release_function();
+    return release == release_reference || release == release_buffer || release == release_object;
 }
 
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
     if (allocation.freed()) return 0;
-    if (allocation.release_function() == release_buffer) {
-        PyObject* const exporter = static_cast<BufferOwner*>(allocation.context())->buffer.obj;
+    PyObject* const owner = owner_of(allocation);
 #if PY_VERSION_HEX < 0x030D0000
-        // Before 3.13 the collector breaks a memoryview that is exported: an error, then a crash.
-        if (exporter != nullptr && PyMemoryView_Check(exporter)) return 0;
+    // Before 3.13 the collector breaks a memoryview that is exported: an error, then a crash.
+    if (owner != nullptr && PyMemoryView_Check(owner) &&
+        allocation.release_function() == release_buffer) {
+        return 0;
+    }
 #endif
-        Py_VISIT(exporter);
-    } else if (allocation.release_function() == release_object) {
-        Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->owner);
+    Py_VISIT(owner);
+    if (has_release_callback(allocation)) {
         Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->release);
     }
     return 0;

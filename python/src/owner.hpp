@@ -10,6 +10,10 @@ namespace devview::python {
 /// over (it is left empty). @throws std::bad_alloc  then the buffer was released.
 std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::size_t nbytes);
 
+/// An allocation over host memory that lives as long as `owner` does, born with its first view
+/// (View::Counted). @throws std::bad_alloc
+std::shared_ptr<Allocation> adopt_reference(PyObject* owner, void* data, std::size_t nbytes);
+
 /// An allocation over memory that `owner` keeps alive (may be null) and that `release(stream)`, a
 /// callable or null, gives back. `on_device` routes it through the stream bookkeeping.
 /// If this throws, `release` never runs. `uses`: another block keeps the book of streams.

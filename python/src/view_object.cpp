@@ -64,10 +64,17 @@ void let_go(ViewObject* self) {
 
 }  // namespace
 
-PyObject* new_view(View&& view) {
-    PyObject* const object = free_views.take<ViewObject>(view_type);
-    auto* const self = view_object(object);
-    new (&self->view) View(std::move(view));
+NewView::NewView() : object_(view_object(free_views.take<ViewObject>(view_type))) {}
+
+NewView::~NewView() {
+    if (object_ == nullptr) return;
+    PyTypeObject* const type = Py_TYPE(object_);
+    free_views.give(reinterpret_cast<PyObject*>(object_));
+    Py_DECREF(type);
+}
+
+PyObject* NewView::finish() noexcept {
+    ViewObject* const self = std::exchange(object_, nullptr);
     self->allocation = nullptr;
     self->exports = 0;
     self->hash = -1;
@@ -77,8 +84,14 @@ PyObject* new_view(View&& view) {
     if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
         point_to(self, static_cast<AllocationObject*>(known));
     }
+    auto* const object = reinterpret_cast<PyObject*>(self);
     PyObject_GC_Track(object);
-    if (tracing) trace_origin(*allocation);
+    return object;
+}
+
+PyObject* new_view(View&& view) {
+    PyObject* const object = NewView().make([&] { return View(std::move(view)); });
+    if (tracing) trace_origin(*view_object(object)->view.allocation());
     return object;
 }
 

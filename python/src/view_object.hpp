@@ -47,6 +47,27 @@ inline AllocationObject* allocation_object(PyObject* object) noexcept {
 /// A new View object (new reference). @throws py::error_already_set on memory exhaustion.
 PyObject* new_view(View&& view);
 
+/// Room for a View object that is not made yet. Getting it may run the collector, and with it
+/// anything; what is looked at afterwards stays as it is until make().
+class NewView {
+public:
+    /// @throws py::error_already_set on memory exhaustion.
+    NewView();
+    ~NewView();
+    NewView(const NewView&) = delete;
+    NewView& operator=(const NewView&) = delete;
+    /// The object with the View that `make`, which must not throw, returns (new reference).
+    template <class Make>
+    PyObject* make(Make&& make) noexcept {
+        new (&object_->view) View(make());
+        return finish();
+    }
+
+private:
+    PyObject* finish() noexcept;
+    ViewObject* object_;
+};
+
 /// The same for a view of the memory that the View object `parent` views.
 PyObject* new_sub_view(PyObject* parent, View&& view);
 

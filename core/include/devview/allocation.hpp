@@ -86,6 +86,11 @@ public:
     static std::shared_ptr<Allocation> adopt(void* data, std::size_t nbytes, Device device,
                                              F release, Stream stream = {});
 
+    /// The same for foreign memory without streams, born with its first view, which is made next
+    /// (View::Counted). This is the way of imports: no step that can be saved is taken.
+    static std::shared_ptr<Allocation> adopt_viewed(void* data, std::size_t nbytes, Device device,
+                                                    Release release, void* context);
+
     Allocation(const Allocation&) = delete;
     Allocation& operator=(const Allocation&) = delete;
     ~Allocation();
@@ -114,7 +119,11 @@ public:
         if (state_.fetch_add(1, std::memory_order_acq_rel) & (kFreed | kBusy)) refuse_view();
     }
     void drop_view() noexcept { state_.fetch_sub(1, std::memory_order_acq_rel); }
-    void add_export();
+    void add_export() {
+        if (state_.fetch_add(kExport, std::memory_order_acq_rel) & (kFreed | kBusy)) {
+            refuse_export();
+        }
+    }
     void drop_export() noexcept { state_.fetch_sub(kExport, std::memory_order_acq_rel); }
 
     /// Gives the block back now. Idempotent. @throws BufferError  naming how many views and exports
@@ -151,7 +160,10 @@ public:
         friend class Allocation;
         Key() = default;
     };
-    Allocation(Key, Block&& block) noexcept : block_(std::move(block)) {}
+    Allocation(Key, Block&& block) noexcept : block_(std::move(block)), state_(0) {}
+    Allocation(Key, void* data, std::size_t nbytes, Device device, Release release,
+               void* context) noexcept
+        : block_{data, nbytes, device, {}, release, context, {}, Origin::foreign}, state_(1) {}
 
 private:
     friend class Ledger;
@@ -162,15 +174,16 @@ private:
     static constexpr std::uint64_t kBusy = std::uint64_t{1} << 62;  ///< an Exclusive lives
 
     [[noreturn]] void refuse_view();
+    [[noreturn]] void refuse_export();
     void claim(std::uint64_t bit, const char* function);
     void require_unused(std::uint64_t state, const char* function) const;
     void give_back() noexcept;
 
     Block block_;
-    std::atomic<std::uint64_t> state_{0};  ///< freed and busy bits, exports, views
-    Allocation* previous_ = nullptr;       ///< the ledger's list
+    std::atomic<std::uint64_t> state_;  ///< freed and busy bits, exports, views
+    Allocation* previous_ = nullptr;    ///< the ledger's list
     Allocation* next_ = nullptr;
-    std::string made_at_{};
+    std::unique_ptr<std::string> made_at_{};  ///< null: unknown
 };
 
 /// Failed releases so far in this process.

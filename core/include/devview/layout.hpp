@@ -52,6 +52,21 @@ public:
         return layout;
     }
 
+    /// A dense layout of up to three axes that is known to be valid. Allocates nothing.
+    static Layout small_dense(int ndim, const std::int64_t* shape, std::int64_t itemsize,
+                              Order order) noexcept {
+        Layout layout;
+        layout.ndim_ = ndim;
+        std::int64_t stride = itemsize;
+        for (int k = 0; k < ndim; ++k) {
+            const int axis = order == Order::C ? ndim - 1 - k : k;
+            layout.inline_[axis] = shape[axis];
+            layout.inline_[ndim + axis] = stride;
+            stride *= shape[axis];
+        }
+        return layout;
+    }
+
     /// Up to three axes without suboffsets that are known to be valid. Allocates nothing.
     static Layout small(int ndim, const std::int64_t* shape, const std::int64_t* strides) noexcept {
         Layout layout;
@@ -165,11 +180,13 @@ private:
         return suboffsets_ ? storage() + 2 * ndim_ : nullptr;
     }
 
-    /// Also copies heap_, which shares its bytes with inline_.
+    /// Also copies heap_, which shares its bytes with inline_. One by one: wider loads of values
+    /// that were just stored one by one wait for the stores.
     void copy_members(const Layout& other) noexcept {
         ndim_ = other.ndim_;
         suboffsets_ = other.suboffsets_;
-        std::memcpy(&inline_, &other.inline_, sizeof(inline_));
+        for (int i = 0; i < kInlineValues; ++i)
+            inline_[i] = other.inline_[i];
     }
     void take(Layout& other) noexcept {
         copy_members(other);

@@ -37,6 +37,19 @@ public:
           readonly_(readonly) {
         if (allocation_) allocation_->add_view();
     }
+
+    /// The first view of an adopt_viewed() allocation: it is counted already. The layout is made in
+    /// its place: a fresh one that is copied stalls the processor's store buffer.
+    struct Counted {};
+    template <class MakeLayout>
+    View(Counted, std::shared_ptr<Allocation>&& allocation, void* data, const Format& format,
+         MakeLayout&& make_layout, bool readonly)
+        : allocation_(std::move(allocation)),
+          data_(data),
+          format_(format),
+          layout_(std::forward<MakeLayout>(make_layout)()),
+          readonly_(readonly) {}
+
     View(const View& other);
     View(View&& other) noexcept
         : allocation_(std::move(other.allocation_)),
@@ -48,7 +61,7 @@ public:
     View& operator=(const View& other);
     View& operator=(View&& other) noexcept;
     ~View() {
-        if (allocation_) allocation_->drop_view();
+        if (allocation_) uncount(allocation_);
     }
 
     bool released() const noexcept { return allocation_ == nullptr; }
@@ -109,6 +122,10 @@ public:
     View with_stream(Stream stream) const;
 
 private:
+    /// The last holder's view needs no count any more: the allocation goes with it.
+    static void uncount(const std::shared_ptr<Allocation>& allocation) noexcept {
+        if (allocation.use_count() != 1) allocation->drop_view();
+    }
     void require_live(const char* function) const;
     void require_same_objects(const Format& format) const;
     View flat_cast(const Format& format) const;
