@@ -637,14 +637,14 @@ def test_a_type_error_of_the_body_is_not_retried():
 
 
 def test_a_type_error_without_words_is_kept():
-    class Mute(TypeError):
+    class MuteError(TypeError):
         def __str__(self):
             raise KeyError
 
     def fail(_):
-        raise Mute
+        raise MuteError
 
-    with pytest.raises((Mute, KeyError)):
+    with pytest.raises((MuteError, KeyError)):
         dv.from_dlpack(Producer(fail))
 
 
