@@ -61,12 +61,7 @@ _HasArrow: TypeAlias = (
     _HasArrowArray | _HasArrowDeviceArray | _HasArrowStream | _HasArrowDeviceStream
 )
 _Exporter: TypeAlias = (
-    Buffer
-    | _HasCudaArrayInterface
-    | _HasArrayInterface
-    | _HasDlpack
-    | _HasExchangeApi
-    | _HasArrow
+    Buffer | _HasCudaArrayInterface | _HasArrayInterface | _HasDlpack | _HasExchangeApi | _HasArrow
 )
 _DeviceLike: TypeAlias = str | Device
 _StreamLike: TypeAlias = Stream | int | _HasCudaStream

@@ -18,7 +18,8 @@ void guard_transfer(const View& view, const char* operation);
 void bind_transfer_guard(py::module_& module);
 
 /// The items of a view, readable by the host while this lives, packed ones unpacked to a byte each.
-/// Waits (without the GIL) until they are. `operation` names what the user did, for the transfer guard; null: an explicit transfer.
+/// Waits (without the GIL) until they are. `operation` names what the user did, for the transfer
+/// guard; null: an explicit transfer.
 class HostItems {
 public:
     HostItems(const View& view, const char* operation, Order order = Order::C);

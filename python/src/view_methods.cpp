@@ -329,10 +329,12 @@ PyMethodDef view_methods[] = {
          "max_version None or below (1, 0): a legacy capsule, which read-only memory refuses.\n"
          "stream, of a CUDA view: the consumer's, which waits for the work so far (the host does\n"
          "not): None or 1 the legacy stream, 2 the per-thread one, a handle, a dv.Stream; -1: no\n"
-         "order; 0 is refused. dl_device: (1, 0) copies device memory to the host and waits, pinned\n"
+         "order; 0 is refused. dl_device: (1, 0) copies device memory to the host and waits, "
+         "pinned\n"
          "and managed memory is shared after a wait; (2, n) copies on the consumer's stream. copy\n"
          "True: always, flagged as copied; False: never. Does not block release().\n\n"
-         "Raises BufferError for what DLPack cannot say (records, foreign byte order, odd strides),\n"
+         "Raises BufferError for what DLPack cannot say (records, foreign byte order, odd "
+         "strides),\n"
          "Refused (also a ValueError) for a request that cannot be met, ValueError if released."),
     {"__dlpack_device__", view_dlpack_device, METH_NOARGS,
      "__dlpack_device__($self, /)\n--\n\nDLPack's (device type, device id): (1, 0) cpu, (2, n) "

@@ -156,7 +156,8 @@ DEVVIEW_CORE_API devview_status devview_format_retain(devview_format* format);
 DEVVIEW_CORE_API devview_status devview_format_release(devview_format* format);
 
 /* The descriptor in the layout of `version`: DEVVIEW_FORMAT_NODE_VERSION, or an earlier one, which
- * has packed items only from 2 on (DEVVIEW_ERROR_VERSION). Borrowed: valid as long as the handle. */
+ * has packed items only from 2 on (DEVVIEW_ERROR_VERSION). Borrowed: valid as long as the handle.
+ */
 DEVVIEW_CORE_API devview_status devview_format_describe(const devview_format* format,
                                                         uint32_t version,
                                                         const devview_format_node** node);
