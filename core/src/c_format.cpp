@@ -40,6 +40,7 @@ DEVVIEW_SAME_MEMBER(FormatNode, devview_format_node, shape);
 DEVVIEW_SAME_MEMBER(FormatNode, devview_format_node, element);
 DEVVIEW_SAME_MEMBER(FormatNode, devview_format_node, fields);
 DEVVIEW_SAME_MEMBER(FormatNode, devview_format_node, text);
+DEVVIEW_SAME_MEMBER(FormatNode, devview_format_node, packed);
 DEVVIEW_SAME_MEMBER(FormatField, devview_format_field, name);
 DEVVIEW_SAME_MEMBER(FormatField, devview_format_field, offset);
 DEVVIEW_SAME_MEMBER(FormatField, devview_format_field, format);
@@ -131,7 +132,7 @@ devview_status devview_format_of_node(const devview_format_node* node, devview_f
     if (node == nullptr) return null("devview_format_of_node: node: null");
     if (format == nullptr) return null("devview_format_of_node: format: null");
     if (node->version != DEVVIEW_FORMAT_NODE_VERSION) {
-        return refuse(DEVVIEW_ERROR_VERSION, "devview_format_of_node: version of the node: not 1");
+        return refuse(DEVVIEW_ERROR_VERSION, "devview_format_of_node: version of the node: not 2");
     }
     *format = handle_of(Format::of_node(reinterpret_cast<const devview::FormatNode*>(node)));
     return DEVVIEW_OK;
@@ -152,8 +153,12 @@ devview_status devview_format_describe(const devview_format* format, uint32_t ve
                                        const devview_format_node** node) {
     if (format == nullptr) return null("devview_format_describe: format: null");
     if (node == nullptr) return null("devview_format_describe: node: null");
-    if (version != DEVVIEW_FORMAT_NODE_VERSION) {
-        return refuse(DEVVIEW_ERROR_VERSION, "devview_format_describe: version: not 1");
+    if (version < 1 || version > DEVVIEW_FORMAT_NODE_VERSION) {
+        return refuse(DEVVIEW_ERROR_VERSION, "devview_format_describe: version: not 1 or 2");
+    }
+    if (version < 2 && node_of(format)->packed) {
+        return refuse(DEVVIEW_ERROR_VERSION,
+                      "devview_format_describe: version: 1, which has no packed items");
     }
     *node = reinterpret_cast<const devview_format_node*>(format);
     return DEVVIEW_OK;

@@ -120,7 +120,8 @@ void require_item_strides(const View& view) {
 }
 
 std::uint64_t flags_of(const View& view, DataType type) noexcept {
-    return (view.readonly() ? dlpack::kReadOnly : 0) | (type.bits < 8 ? dlpack::kSubbytePadded : 0);
+    const bool padded = type.bits < 8 && !view.format().is_packed();
+    return (view.readonly() ? dlpack::kReadOnly : 0) | (padded ? dlpack::kSubbytePadded : 0);
 }
 
 /// Everything that can be refused, before anything is made.

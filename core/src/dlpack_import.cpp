@@ -7,6 +7,7 @@
 #include "checked.hpp"
 #include "devview/dlpack.hpp"
 #include "devview/error.hpp"
+#include "devview/packed.hpp"
 #include "layout_check.hpp"
 
 namespace devview {
@@ -23,14 +24,19 @@ constexpr std::int64_t kMaxReach = std::int64_t{1} << 56;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
+bool is_packed(dlpack::DataType type, std::uint64_t flags) noexcept {
+    return type.bits < 8 && (flags & dlpack::kSubbytePadded) == 0;
+}
+
+/// Of packed items lanes are more of them (float4_e2m1fnx2 is a byte with two), else not known.
 Format read_format(dlpack::DataType type, std::uint64_t flags) {
-    Format format = Format::from_dlpack(type.code, type.bits, type.lanes);
-    if (type.bits < 8 && (flags & dlpack::kSubbytePadded) == 0) {
-        throw FormatError("dlpack: dtype: code " + number(type.code) + ", bits " +
-                              number(type.bits) + ": packed items under 8 bits",
+    if (!is_packed(type, flags)) return Format::from_dlpack(type.code, type.bits, type.lanes);
+    if (type.lanes == 0 || (type.lanes > 1 && type.lanes * type.bits % 8 != 0)) {
+        throw FormatError("dlpack: dtype: " + number(type.lanes) + " lanes of " +
+                              number(type.bits) + " bits fill no bytes",
                           0);
     }
-    return format;
+    return Format::from_dlpack(type.code, type.bits).packed();
 }
 
 /// Byte strides, the producer's copied before they are looked at: it may write to them meanwhile.
@@ -58,6 +64,20 @@ Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* stri
         if (extents[axis] > 1) dense *= extents[axis];
     }
     return Layout::strided(ndim, extents, steps, nullptr, itemsize);
+}
+
+/// With the lanes of packed items on the last axis, or on one of their own.
+Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes) {
+    require_packable(kWhere, format, layout);
+    if (lanes == 1) return layout;
+    const int ndim = layout.ndim() == 0 ? 1 : layout.ndim();
+    std::int64_t extents[kMaxNdim] = {1};
+    for (int axis = 0; axis < layout.ndim(); ++axis)
+        extents[axis] = layout.shape()[axis];
+    if (!checked::mul(extents[ndim - 1], lanes, extents[ndim - 1])) {
+        fail(kWhere, ndim - 1, "extent times " + number(lanes) + " lanes, limit 2**63");
+    }
+    return Layout::contiguous(ndim, extents, 1);
 }
 
 /// What read_layout() and Layout::bounds() find of one to three axes, in one pass, where nothing is
@@ -179,14 +199,16 @@ Device dlpack_device(std::int64_t type, std::int64_t id) {
 }
 
 TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
-    Format format = read_format(tensor.dtype, flags);
+    const dlpack::DataType type = tensor.dtype;  // once: the producer may write to it
+    Format format = read_format(type, flags);
     const Device device = dlpack_device(tensor.device.type, tensor.device.id);
     const std::int64_t itemsize = format.itemsize();
     Layout layout;
     ByteBounds bounds{0, 0};
-    if (!read_small(tensor, itemsize, layout, bounds)) {
+    if (format.is_packed() || !read_small(tensor, itemsize, layout, bounds)) {
         layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
-        bounds = layout.bounds(itemsize);
+        if (format.is_packed()) layout = with_lanes(layout, format, type.lanes);
+        bounds = byte_bounds(format, layout);
     }
     void* const data = read_data(tensor.data, tensor.byte_offset, bounds);
     const bool readonly = (flags & dlpack::kReadOnly) != 0;

@@ -40,7 +40,7 @@ bool same_records(const FormatNode& a, const FormatNode& b,
 bool same_meaning(const FormatNode* a, const FormatNode* b) noexcept {
     if (a == b) return true;
     if (a->kind != b->kind || a->itemsize != b->itemsize || a->byteorder != b->byteorder ||
-        a->bits != b->bits || a->float_kind != b->float_kind) {
+        a->bits != b->bits || a->float_kind != b->float_kind || a->packed != b->packed) {
         return false;
     }
     switch (a->kind) {
@@ -83,6 +83,7 @@ void Hash::add(const FormatNode& node) noexcept {
     add(static_cast<std::uint64_t>(node.byteorder));
     add(static_cast<std::uint64_t>(node.bits));
     add(static_cast<std::uint64_t>(node.float_kind));
+    if (node.packed) add(std::uint64_t{1});
     if (node.kind == Kind::unicode) add(static_cast<std::uint64_t>(node.code));
     if (node.kind == Kind::function) add(detail::signature(node));
     if (node.element != nullptr) add(*node.element);
@@ -149,6 +150,20 @@ Format Format::from_dlpack(std::uint8_t code, std::uint8_t bits, std::uint16_t l
                           0);
     }
     return Format(node);
+}
+
+Format Format::packed() const {
+    const FormatNode* node = detail::packed_node(*node_);
+    if (node == nullptr) {
+        throw FormatError("format: " + detail::quote(node_->text) +
+                              ": only numbers of less than a byte are packed",
+                          0);
+    }
+    return Format(node);
+}
+
+Format Format::padded() const noexcept {
+    return node_->packed ? Format(detail::padded_node(*node_)) : *this;
 }
 
 Format Format::of_node(const FormatNode* node) noexcept {

@@ -136,6 +136,7 @@ void FormatParser::count_part(std::size_t position) {
 }
 
 void FormatParser::push_draft(const FormatField& draft, std::size_t position) {
+    if (draft.format->packed) fail(position, "a member of packed items, which have no bytes");
     count_part(position);
     drafts_.push_back(draft);
 }
@@ -239,6 +240,7 @@ const FormatNode* FormatParser::scalar(const FormatItem& item, char code) {
 const FormatNode* FormatParser::sub_array(const FormatItem& item, bool leading) {
     const std::size_t ndim = item.axis_count + (leading ? 1 : 0);
     if (ndim > kMaxAxes) fail(item.begin, "more than " + std::to_string(kMaxAxes) + " axes");
+    if (item.element->packed) fail(item.begin, "a sub-array of packed items");
     if (item.element->kind == Kind::bits && item.element->bits % 8 != 0) {
         fail(item.begin, "a sub-array of bits that do not fill bytes");
     }
@@ -273,7 +275,8 @@ const FormatNode* FormatParser::sub_array(const FormatItem& item, bool leading) 
                           shape,
                           item.element,
                           nullptr,
-                          nullptr};
+                          nullptr,
+                          false};
     if (leading) return new_node(like, item.begin_order, item.begin, item.end);
     return new_node(like, item.unrepeated_order, item.unrepeated, item.end);
 }
@@ -313,7 +316,8 @@ FormatNode* FormatParser::record(const FormatFrame& frame, std::string_view pref
                           nullptr,
                           nullptr,
                           fields,
-                          nullptr};
+                          nullptr,
+                          false};
     return new_node(like, prefix, text);
 }
 
@@ -332,15 +336,18 @@ const FormatField* FormatParser::take_fields(std::size_t first) {
     return fields;
 }
 
-// "T{H:bfloat16:}" and its like: a scalar of that name, not a record.
+// "T{H:bfloat16:}" and "T{4t:int4:}" and their like: a scalar of that name, not a record.
 void FormatParser::make_small_type(FormatNode* node) {
     if (node->field_count != 1) return;
     const FormatNode* member = node->fields[0].format;
-    const FormatNode* small = small_node(node->fields[0].name);
-    if (small == nullptr || member->kind != Kind::unsigned_integer || member->code == 0 ||
-        member->itemsize != small->itemsize || node->itemsize != small->itemsize) {
-        return;
-    }
+    const bool bits = member->kind == Kind::bits;
+    const FormatNode* small =
+        bits ? packed_node(node->fields[0].name) : small_node(node->fields[0].name);
+    if (small == nullptr || node->itemsize != small->itemsize) return;
+    const bool fits = bits ? member->bits == small->bits
+                           : member->kind == Kind::unsigned_integer && member->code != 0 &&
+                                 member->itemsize == small->itemsize;
+    if (!fits) return;
     const char* text = node->text;
     *node = *small;
     node->text = text;

@@ -22,7 +22,8 @@ constexpr FormatNode make(Kind kind, char code, std::size_t size, std::size_t al
                       nullptr,
                       nullptr,
                       nullptr,
-                      text};
+                      text,
+                      false};
 }
 
 template <class T>
@@ -90,6 +91,21 @@ constexpr std::array<FormatNode, 14> kSmall{{
     make(Kind::integer, 0, 1, 1, 4, "T{B:int4:}"),
     make(Kind::unsigned_integer, 0, 1, 1, 4, "T{B:uint4:}"),
 }};
+constexpr FormatNode packed(Kind kind, int bits, const char* text,
+                            FloatKind float_kind = FloatKind::ieee) {
+    FormatNode node = make(kind, 0, 1, 1, bits, text, float_kind);
+    node.packed = true;
+    return node;
+}
+
+// The same with as many bits of PEP 3118 in the record, and so no byte of its own to each.
+constexpr std::array<FormatNode, 5> kPacked{{
+    packed(Kind::floating, 6, "T{6t:float6_e2m3fn:}", FloatKind::float6_e2m3fn),
+    packed(Kind::floating, 6, "T{6t:float6_e3m2fn:}", FloatKind::float6_e3m2fn),
+    packed(Kind::floating, 4, "T{4t:float4_e2m1fn:}", FloatKind::float4_e2m1fn),
+    packed(Kind::integer, 4, "T{4t:int4:}"),
+    packed(Kind::unsigned_integer, 4, "T{4t:uint4:}"),
+}};
 constexpr std::size_t kInt4 = 12;
 constexpr std::size_t kUint4 = 13;
 
@@ -145,6 +161,29 @@ const FormatNode* small_node(std::string_view name) noexcept {
     return nullptr;
 }
 
+const FormatNode* packed_node(std::string_view name) noexcept {
+    for (const FormatNode& node : kPacked) {
+        const std::string_view text = node.text;
+        if (text.substr(5, text.size() - 7) == name) return &node;
+    }
+    return nullptr;
+}
+
+const FormatNode* packed_node(const FormatNode& node) noexcept {
+    for (const FormatNode& packed : kPacked) {
+        if (node.code == 0 && node.kind == packed.kind && node.bits == packed.bits &&
+            node.float_kind == packed.float_kind) {
+            return &packed;
+        }
+    }
+    return nullptr;
+}
+
+const FormatNode* padded_node(const FormatNode& packed) noexcept {
+    const std::string_view text = packed_node(packed)->text;
+    return small_node(text.substr(5, text.size() - 7));
+}
+
 const FormatNode* immortal_node(std::string_view spec) noexcept {
     if (spec.size() == 1) {
         const FormatNode* node = scalar_node(spec[0]);
@@ -156,7 +195,13 @@ const FormatNode* immortal_node(std::string_view spec) noexcept {
         }
         return nullptr;
     }
-    if (spec.size() < 4 || spec.substr(0, 2) != "T{" || spec[3] != ':') return nullptr;
+    if (spec.size() < 5 || spec.substr(0, 2) != "T{") return nullptr;
+    if (spec[3] == 't') {
+        for (const FormatNode& node : kPacked) {
+            if (node.text == spec) return &node;
+        }
+    }
+    if (spec[3] != ':') return nullptr;
     for (const FormatNode& node : kSmall) {
         if (node.text == spec) return &node;
     }

@@ -55,6 +55,13 @@ const FormatNode* scalar_node(char code) noexcept;
 /// The small type of a name as in "T{H:bfloat16:}" ("int4", "float8_e5m2"), or null.
 const FormatNode* small_node(std::string_view name) noexcept;
 
+/// The packed type of a name as in "T{4t:int4:}", or null.
+const FormatNode* packed_node(std::string_view name) noexcept;
+
+/// The packed type of the same number, or null; the one of a byte an item.
+const FormatNode* packed_node(const FormatNode& node) noexcept;
+const FormatNode* padded_node(const FormatNode& packed) noexcept;
+
 /// The immortal node that is spelled exactly so, or null.
 const FormatNode* immortal_node(std::string_view spec) noexcept;
 

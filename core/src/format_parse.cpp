@@ -360,7 +360,9 @@ std::unique_ptr<FormatRoot> parse_format_of_size(std::string_view spec, std::int
             if (root->node->itemsize > itemsize) root = std::move(tighter);
         }
     }
-    if (root->node->kind == Kind::record && root->node->itemsize < itemsize) {
+    // No text at all describes no item; braces around nothing are a record of padding.
+    const bool says_nothing = natural_size == 0 && spec.find('{') == std::string_view::npos;
+    if (root->node->kind == Kind::record && root->node->itemsize < itemsize && !says_nothing) {
         root->node->itemsize = itemsize;
         return root;
     }

@@ -102,6 +102,8 @@ void print_scalar(const FormatNode& node, std::string& out) {
     }
     if (node.code != 0) {
         out += number_code(node);
+    } else if (node.packed) {
+        out += detail::packed_node(node)->text;
     } else if (node.kind == Kind::floating) {
         const auto code = static_cast<std::uint8_t>(node.float_kind);
         out += detail::dlpack_node(code, static_cast<std::uint8_t>(node.bits))->text;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "devview/error.hpp"
+#include "devview/packed.hpp"
 
 namespace devview {
 
@@ -94,9 +95,20 @@ void View::require_live(const char* function) const {
     if (released()) throw ReleasedError(std::string(function) + ": the view was released");
 }
 
-View View::with_layout(Layout layout, std::int64_t shift) const {
-    return View(allocation_, static_cast<char*>(data_) + shift, format_, std::move(layout),
-                readonly_, stream_);
+View View::window(Layout layout, std::int64_t shift) const {
+    if (!format_.is_packed()) {
+        return View(allocation_, static_cast<char*>(data_) + shift, format_, std::move(layout),
+                    readonly_, stream_);
+    }
+    require_packable("window", format_, layout);
+    const std::int64_t bits = format_.node()->bits;
+    if (shift % 8 * bits % 8 != 0) {
+        throw LayoutError("window: item " + number(shift) + " of packed ones begins at bit " +
+                          number(shift % 8 * bits % 8) + " of byte " +
+                          number(format_.nbytes(shift) - 1) + ", a view begins with a byte");
+    }
+    return View(allocation_, static_cast<char*>(data_) + format_.nbytes(shift), format_,
+                Layout::contiguous(layout.ndim(), layout.shape(), 1), readonly_, stream_);
 }
 
 View View::slice(int axis, std::optional<std::int64_t> start, std::optional<std::int64_t> stop,
@@ -110,7 +122,7 @@ View View::slice(int axis, std::optional<std::int64_t> start, std::optional<std:
     const std::int64_t extent = adjust_slice(shape()[axis], start, stop, step, first);
     std::int64_t shift = 0;
     Layout sliced = layout_.slice(axis, first, step, extent, shift);
-    return with_layout(std::move(sliced), shift);
+    return window(std::move(sliced), shift);
 }
 
 View View::index(int axis, std::int64_t index) const {
@@ -128,7 +140,7 @@ View View::index(int axis, std::int64_t index) const {
     if (suboffset == nullptr || suboffset[axis] < 0) {
         std::int64_t shift = 0;
         Layout rest = layout_.index(axis, at, shift);
-        return with_layout(std::move(rest), shift);
+        return window(std::move(rest), shift);
     }
     // The axis holds pointers (PEP 3118): only the host's first axis can be followed to one place.
     if (axis != 0 || !host_accessible(device())) {
@@ -151,27 +163,27 @@ View View::transpose() const {
 
 View View::transpose(const int* axes) const {
     require_live("transpose");
-    return with_layout(layout_.transpose(axes), 0);
+    return window(layout_.transpose(axes), 0);
 }
 
 View View::reshape(int ndim, const std::int64_t* shape) const {
     require_live("reshape");
-    return with_layout(layout_.reshape(ndim, shape, itemsize()), 0);
+    return window(layout_.reshape(ndim, shape, itemsize()), 0);
 }
 
 View View::broadcast_to(int ndim, const std::int64_t* shape) const {
     require_live("broadcast_to");
-    return with_layout(layout_.broadcast_to(ndim, shape, itemsize()), 0);
+    return window(layout_.broadcast_to(ndim, shape, itemsize()), 0);
 }
 
 View View::insert_axis(int axis) const {
     require_live("insert_axis");
-    return with_layout(layout_.insert_axis(axis), 0);
+    return window(layout_.insert_axis(axis), 0);
 }
 
 View View::remove_axis(int axis) const {
     require_live("remove_axis");
-    return with_layout(layout_.remove_axis(axis), 0);
+    return window(layout_.remove_axis(axis), 0);
 }
 
 void View::require_same_objects(const Format& format) const {
@@ -196,9 +208,29 @@ View View::flat_cast(const Format& format) const {
     return cast(format, 1, &extent);
 }
 
+// Of packed items only all bytes together are other items.
+View View::packed_cast(const Format& format) const {
+    if (format_.is_packed() && format.is_packed() && format_.node()->bits == format.node()->bits) {
+        return View(allocation_, data_, format, layout_, readonly_, stream_);
+    }
+    if (!contiguous() || !(is_byte(format_) || is_byte(format))) {
+        throw LayoutError("cast: '" + format_.str() + "' to '" + format.str() +
+                          "': packed items are cast from and to dense bytes, or name a shape");
+    }
+    if (!format.is_packed()) return flat_cast(format);
+    const std::int64_t bits = format.node()->bits;
+    const std::int64_t extent = nbytes() / bits * 8 + nbytes() % bits * 8 / bits;
+    if (nbytes() % bits * 8 % bits != 0) {
+        throw LayoutError("cast: " + number(nbytes()) + " bytes are no multiple of " +
+                          number(bits) + " bits, name the new shape");
+    }
+    return cast(format, 1, &extent);
+}
+
 View View::cast(const Format& format) const {
     require_live("cast");
     require_same_objects(format);
+    if (format_.is_packed() || format.is_packed()) return packed_cast(format);
     const std::int64_t from = itemsize();
     const std::int64_t to = format.itemsize();
     if (to == 0) throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
@@ -232,7 +264,7 @@ View View::cast(const Format& format, int ndim, const std::int64_t* shape) const
         throw LayoutError("cast: format '" + format.str() + "' has itemsize 0");
     }
     Layout layout = Layout::contiguous(ndim, shape, format.itemsize());
-    const std::int64_t wanted = layout.nbytes(format.itemsize());
+    const std::int64_t wanted = format.nbytes(layout.size());
     if (wanted != nbytes()) {
         throw LayoutError("cast: shape " + Layout::to_string(ndim, shape) + " has " +
                           number(wanted) + " bytes, the view " + number(nbytes()));
@@ -304,7 +336,8 @@ View view_of(void* data, Format format, Layout layout, Device device,
     if (format.has_objects() && !host_accessible(device)) {
         throw FormatError("view_of: format '" + format.str() + "' holds objects, off the host", 0);
     }
-    const ByteBounds bounds = layout.bounds(format.itemsize());
+    require_packable("view_of", format, layout);
+    const ByteBounds bounds = byte_bounds(format, layout);
     if (bounds.high > bounds.low && layout.suboffsets() == nullptr) {
         const auto base = reinterpret_cast<std::uintptr_t>(allocation->data());
         const auto at = reinterpret_cast<std::uintptr_t>(data);

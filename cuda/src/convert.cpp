@@ -12,6 +12,7 @@
 #include "src/check.hpp"
 #include "src/copy_checks.hpp"
 #include "src/device_memory.hpp"
+#include "src/packed_items.hpp"
 #include "src/packing.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
@@ -115,6 +116,7 @@ void convert(const View& dst, const View& src, Casting casting, const Stream& st
     if (dst.format() == src.format()) return copy(dst, src, stream);
     check_stream(dst, src, stream);
     if (dst.size() == 0) return;
+    if (is_packed(dst) || is_packed(src)) return convert_packed(dst, src, casting, stream);
     const int axis = repeated_axis(dst);
     if (axis >= 0) {
         const std::int64_t last = dst.shape()[axis] - 1;

@@ -8,6 +8,7 @@
 #include "devview/error.hpp"
 #include "src/copy_checks.hpp"
 #include "src/copy_routes.hpp"
+#include "src/packed_items.hpp"
 #include "src/stream.hpp"
 
 namespace devview {
@@ -33,6 +34,7 @@ void copy(const View& dst, const View& src, const Stream& stream) {
     }
     check_stream(dst, src, stream);
     if (dst.nbytes() == 0) return;
+    if (is_packed(dst) || is_packed(src)) return copy_packed(dst, src, stream);
     const int axis = repeated_axis(dst);
     if (axis >= 0) {
         const std::int64_t last = dst.shape()[axis] - 1;
@@ -44,7 +46,11 @@ void copy(const View& dst, const View& src, const Stream& stream) {
 View copy_to(const View& src, Device device, Order order, const Stream& stream) {
     if (src.released()) throw ReleasedError("copy: a released view");
     View dst = dense_on(device, src, src.format(), order, stream);
-    copy(dst, src, stream);
+    if (is_packed(src)) {
+        copy(bytes_of(dst), bytes_of(src), stream);  // nobody else has a part of the last byte
+    } else {
+        copy(dst, src, stream);
+    }
     return dst;
 }
 

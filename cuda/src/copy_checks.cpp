@@ -7,6 +7,7 @@
 
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
+#include "devview/packed.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
@@ -65,7 +66,8 @@ bool may_overlap(const View& a, const View& b) noexcept {
 View dense_on(Device device, const View& like, const Format& format, Order order,
               const Stream& stream) {
     Layout layout = Layout::contiguous(like.ndim(), like.shape(), format.itemsize(), order);
-    const auto nbytes = static_cast<std::size_t>(layout.nbytes(format.itemsize()));
+    require_packable("copy", format, layout);
+    const auto nbytes = static_cast<std::size_t>(format.nbytes(layout.size()));
     Stream home;
     if (device.type == DeviceType::cuda) {
         const bool own = stream && stream.device() == device;

@@ -100,7 +100,8 @@ void free_async(void* data, const Stream& stream) noexcept {
 
 }  // namespace
 
-std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& asked) {
+std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& asked,
+                                            std::unique_ptr<StreamUses> uses) {
     require_device(id);
     const Stream stream = work_stream(id, asked);
     Allocation::Block block;
@@ -114,7 +115,8 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
     try {
         block.data = block.context = data;
         block.release = [](void* context, Stream at) noexcept { free_async(context, at); };
-        block.uses = make_uses(stream);  // after the call: the event of a raw handle covers it
+        // After the call: the event of a raw handle covers it.
+        block.uses = uses ? std::move(uses) : make_uses(stream);
         return Allocation::adopt(std::move(block));
     } catch (...) {
         free_async(data, stream);

@@ -9,8 +9,9 @@
 
 namespace devview::cuda {
 
-/// See devview::allocate.
-std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& stream);
+/// See devview::allocate. `uses`: another book of streams than make_uses() keeps.
+std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& stream,
+                                            std::unique_ptr<StreamUses> uses = {});
 
 /// Memory for the time of one operation on `stream`, in no ledger; freed in that stream's order.
 class DeviceTemp {

@@ -11,6 +11,7 @@
 #include "src/check.hpp"
 #include "src/chunked_copy.hpp"
 #include "src/device_memory.hpp"
+#include "src/packed_items.hpp"
 #include "src/packing.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
@@ -87,6 +88,7 @@ void fill(const View& dst, const void* item, const Stream& stream) {
     const bool on_device = dst.device().type == DeviceType::cuda;
     if (on_device && stream) require_stream_on(stream, dst.device().id);
     if (dst.nbytes() == 0) return;
+    if (is_packed(dst)) return fill_packed(dst, item, stream);
     if (on_device) return fill_on_device(dst, item, stream);
     wait_for_host(*dst.allocation());
     fill_host(dst.data(), dst.layout(), item, dst.itemsize());

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "devview/cuda/memory.hpp"
+#include "devview/cuda/shared_stream.hpp"
 #include "devview/error.hpp"
 #include "src/check.hpp"
 #include "src/stream.hpp"
@@ -77,9 +78,29 @@ void require_byte(const char* data, Device device) {
     }
 }
 
+/// Only a driver that is in use already can know the address: none is started for host memory.
+void require_host_byte(const char* data) {
+    if (!runtime_chosen()) return;
+    cudaPointerAttributes told{};
+    const cudaError_t status = runtime().PointerGetAttributes(&told, data);
+    if (status != cudaSuccess) {
+        clear_error(status);  // no driver, or memory it does not know
+    } else if (told.type == cudaMemoryTypeDevice) {
+        throw BufferError("address " + std::to_string(reinterpret_cast<std::uintptr_t>(data)) +
+                          ": " + told_type(told.type) + ", said to be on the host");
+    }
+}
+
 }  // namespace
 
+std::unique_ptr<StreamUses> cuda::make_waiting_uses(const Stream& home) {
+    return std::make_unique<WaitingUses>(make_uses(home));
+}
+
 void require_memory_on(Device device, const void* data, std::size_t nbytes) {
+    if (device.type == DeviceType::cpu && nbytes > 0) {
+        require_host_byte(static_cast<const char*>(data));
+    }
     if (!is_cuda(device)) return;
     require_device(device.id);
     if (nbytes == 0) return;
@@ -92,7 +113,7 @@ std::shared_ptr<Allocation> adopt_waiting(Allocation::Block&& block) {
     if (!is_cuda(block.device)) return Allocation::adopt(std::move(block));
     const bool is_device = block.device.type == DeviceType::cuda;
     if (is_device && !block.stream) block.stream = legacy_stream(block.device.id);
-    block.uses = std::make_unique<WaitingUses>(make_uses(block.stream));
+    block.uses = make_waiting_uses(block.stream);
     return Allocation::adopt(std::move(block));
 }
 

@@ -148,6 +148,9 @@ Staging::Staging(const View& source, bool writable, Order order, const Stream& s
     if (writable && source.readonly()) {
         throw BufferError("stage: writable staging of a read-only view");
     }
+    if (source.format().is_packed()) {
+        throw BufferError("stage: packed items of less than a byte; cast('B') has their bytes");
+    }
     State& state = *state_;
     state.itemsize = source.itemsize();
     state.nbytes = source.nbytes();

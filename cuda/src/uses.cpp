@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "devview/cuda/shared_stream.hpp"
 #include "devview/cuda/stream.hpp"
 #include "src/check.hpp"
 #include "src/stream.hpp"
@@ -63,7 +64,7 @@ struct Snapshot {
 
 class BlockUses final : public StreamUses {
 public:
-    explicit BlockUses(const Stream& home);
+    BlockUses(const Stream& home, bool lasts);
     void record(const Stream& stream) override;
     void order(const Stream& stream) override;
     void wait() override;
@@ -83,16 +84,16 @@ private:
     static constexpr std::size_t kMany = 8;
 
     int device_;
-    Stream home_{};     ///< durable, or none: host memory, or a raw home, whose work is in raw_
+    Stream home_{};     ///< lasts, or none: host memory, or a raw home, whose work is in raw_
     Stream release_{};  ///< where the block is given back
     std::mutex mutex_{};
     std::vector<HeldUse> held_{};
     std::vector<RawUse> raw_{};
 };
 
-BlockUses::BlockUses(const Stream& home) : device_(device_of(home)) {
+BlockUses::BlockUses(const Stream& home, bool lasts) : device_(device_of(home)) {
     if (!home) return;
-    if (durable(home)) {
+    if (lasts) {
         home_ = release_ = home;
     } else {
         release_ = legacy_stream(device_);
@@ -220,7 +221,11 @@ Stream BlockUses::join() noexcept {
 }  // namespace
 
 std::unique_ptr<StreamUses> make_uses(const Stream& home) {
-    return std::make_unique<BlockUses>(home);
+    return std::make_unique<BlockUses>(home, durable(home));
+}
+
+std::unique_ptr<StreamUses> make_uses_on_theirs(const Stream& home) {
+    return std::make_unique<BlockUses>(home, handle_of(home) != cudaStreamPerThread);
 }
 
 }  // namespace devview::cuda

@@ -4,6 +4,7 @@ One view type for memory wherever it lives. A ``View`` knows its device, layout,
 who must be told when it is done; it is a Python buffer on any device.
 """
 
+from devview._allocator import allocator
 from devview._devview import (
     Allocation,
     CastError,
@@ -31,7 +32,9 @@ from devview._devview import (
     empty_like,
     emulate,
     emulation,
+    from_arrow,
     from_buffer,
+    from_cuda_array,
     from_dlpack,
     from_pointer,
     get_buffer,
@@ -73,6 +76,7 @@ __all__ = [
     "Stream",
     "View",
     "__version__",
+    "allocator",
     "calcsize",
     "copy",
     "copyto",
@@ -81,7 +85,9 @@ __all__ = [
     "empty_like",
     "emulate",
     "emulation",
+    "from_arrow",
     "from_buffer",
+    "from_cuda_array",
     "from_dlpack",
     "from_pointer",
     "get_buffer",

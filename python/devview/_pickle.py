@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from devview._devview import from_buffer
+from devview._devview import Format, from_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +26,16 @@ def reduce(view: View, protocol: int, format: str) -> tuple[Callable[..., View],
     source = view.T if transposed else view
     if not source.c_contiguous or not source.device.host_accessible:
         source = source.copy(device="cpu")
+    shape = source.shape
+    if Format(source).packed:  # of which buffers know nothing
+        source = source.cast("B", (source.nbytes,))
     data: Any
     if protocol >= _OUT_OF_BAND:
         # Read-only sources must stay so in band, too: bytes and not a bytearray.
         data = pickle.PickleBuffer(source.toreadonly() if view.readonly else source)
     else:
         data = source.tobytes() if view.readonly else bytearray(source.tobytes())
-    return rebuild, (data, format, source.shape, transposed, view.readonly, device)
+    return rebuild, (data, format, shape, transposed, view.readonly, device)
 
 
 def rebuild(

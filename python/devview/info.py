@@ -46,7 +46,7 @@ def _protocols() -> None:
         ("__array_interface__", True, "__array_interface__" in members),
         ("__dlpack__", hasattr(dv, "from_dlpack"), "__dlpack__" in members),
         ("__cuda_array_interface__", *2 * ("__cuda_array_interface__" in members,)),
-        ("__arrow_c_device_array__", False, "__arrow_c_device_array__" in members),
+        ("__arrow_c_device_array__", *2 * ("__arrow_c_device_array__" in members,)),
         ("pickle 5 out of band", *2 * ("__reduce_ex__" in members,)),
     )
     print("protocols")

@@ -91,6 +91,12 @@ PyObject* make_view(PyObject* object, PyObject* args, PyObject* kwargs) {
                                   "' holds Python objects; only imported memory may",
                               0);
         }
+        if (format.is_packed() && (shape_value == nullptr || shape_value == Py_None)) {
+            const auto bytes = static_cast<std::int64_t>(allocation->nbytes());
+            const View all(allocation, allocation->data(), Format(), Layout::vector(bytes, 1),
+                           false);
+            return new_view(all.cast(format));
+        }
         std::vector<std::int64_t> shape;
         if (shape_value != nullptr && shape_value != Py_None) {
             shape = read_shape(shape_value);

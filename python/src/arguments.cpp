@@ -30,6 +30,26 @@ std::string text_of(PyObject* value, const char* name) {
     wrong_type(name, "a string", value);
 }
 
+/// The handle of (0, handle), an int.
+py::object protocol_handle(const py::object& told) {
+    const auto is_int = [&](Py_ssize_t i) {
+        PyObject* const part = PyTuple_GET_ITEM(told.ptr(), i);
+        return PyIndex_Check(part) && !PyBool_Check(part);
+    };
+    if (!PyTuple_Check(told.ptr()) || PyTuple_GET_SIZE(told.ptr()) != 2 || !is_int(0) ||
+        !is_int(1)) {
+        wrong_type("stream: __cuda_stream__", "a tuple (version, handle)", told.ptr());
+    }
+    const std::int64_t version = read_integer(PyTuple_GET_ITEM(told.ptr(), 0), "stream");
+    if (version != 0) {
+        throw LayoutError("stream: __cuda_stream__ of version " + std::to_string(version) +
+                          ", known is 0");
+    }
+    PyObject* const handle = PyNumber_Index(PyTuple_GET_ITEM(told.ptr(), 1));
+    if (handle == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(handle);
+}
+
 /// Host memory has no streams: one that generic code passes along means nothing there.
 bool host_only(Device device) noexcept { return device.type == DeviceType::cpu; }
 
@@ -60,6 +80,11 @@ Device read_device(PyObject* value, Device fallback) {
     return parse_device(text_of(value, "device"));
 }
 
+Device stream_device(Device a, Device b) noexcept {
+    if (a.type == DeviceType::cuda) return a;
+    return b.type == DeviceType::cuda || !is_cuda(a) ? b : a;
+}
+
 Stream read_stream(PyObject* value, Device device) {
     if (value == nullptr || value == Py_None) return {};
     if (const Stream* const stream = stream_of_object(value)) {
@@ -79,7 +104,10 @@ Stream read_stream(PyObject* value, Device device) {
         }
         // NOLINTNEXTLINE(performance-no-int-to-ptr): a stream handle is an address.
         void* const handle = reinterpret_cast<void*>(bits == 0 ? 1 : bits);
-        return host_only(device) ? Stream{} : Stream::raw(device, handle);
+        if (host_only(device)) return {};
+        // Pinned and managed memory have no streams of their own.
+        const bool shared = is_cuda(device) && device.type != DeviceType::cuda;
+        return Stream::raw(shared ? Device{DeviceType::cuda, 0} : device, handle);
     }
     // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
     py::object told =
@@ -91,11 +119,7 @@ Stream read_stream(PyObject* value, Device device) {
                    value);
     }
     if (PyCallable_Check(told.ptr())) told = told();
-    if (!PyTuple_Check(told.ptr()) || PyTuple_GET_SIZE(told.ptr()) != 2 ||
-        !PyLong_Check(PyTuple_GET_ITEM(told.ptr(), 1))) {
-        wrong_type("stream: __cuda_stream__", "a tuple (version, handle)", told.ptr());
-    }
-    return read_stream(PyTuple_GET_ITEM(told.ptr(), 1), device);
+    return read_stream(protocol_handle(told).ptr(), device);
 }
 
 std::vector<std::int64_t> read_integers(PyObject* value, const char* name) {

@@ -16,8 +16,13 @@ namespace devview::python {
 /// "cuda:1", a dv.Device, or anything whose str() is such a name. None gives `fallback`.
 Device read_device(PyObject* value, Device fallback = {});
 
+/// Whose streams work between memory of `a` and of `b` goes to: those of the one that is a CUDA
+/// device, `a` before `b`; raw handles are read for it.
+Device stream_device(Device a, Device b) noexcept;
+
 /// None: no stream; an int handle (0 is the legacy stream); a dv.Stream; an object with
-/// __cuda_stream__. Raw handles belong to `device`; on the cpu there are none.
+/// __cuda_stream__. Raw handles belong to `device`, or to cuda:0 if that is pinned or managed
+/// memory; on the cpu there are none.
 /// @throws DeviceError  a dv.Stream of another CUDA device.
 Stream read_stream(PyObject* value, Device device);
 

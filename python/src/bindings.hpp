@@ -6,6 +6,7 @@
 namespace devview::python {
 
 void bind_memory(py::module_& module);     // memory_bind.cpp
+void bind_allocator(py::module_& module);  // allocator_bind.cpp
 void bind_emulation(py::module_& module);  // emulation_bind.cpp
 
 }  // namespace devview::python

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "array_description.hpp"
 #include "devview/error.hpp"
 #include "exporter.hpp"
+#include "format_object.hpp"
 #include "owner.hpp"
 #include "protocols.hpp"
 #include "view_object.hpp"
@@ -71,7 +73,21 @@ Format truthful_format(const Py_buffer& buffer, const char* text, const char* mo
     return *told;
 }
 
-Format buffer_format(const Py_buffer& buffer) {
+/// PEP 3118's text, or the name of a scalar, which MLX writes: "bfloat16".
+Format spelled_format(const char* text, Py_ssize_t itemsize) {
+    try {
+        return Format::with_itemsize(text, itemsize);
+    } catch (const FormatError&) {
+        try {
+            Format named = format_of_name(text);
+            if (named.itemsize() == itemsize) return named;
+        } catch (const FormatError&) {  // neither: the first error is the one to tell
+        }
+        throw;
+    }
+}
+
+Format said_format(const Py_buffer& buffer) {
     if (buffer.format == nullptr && buffer.itemsize > 1) {
         return Format(std::to_string(buffer.itemsize) + "s");  // not asked for: opaque bytes
     }
@@ -83,8 +99,11 @@ Format buffer_format(const Py_buffer& buffer) {
     if (const char* const module = truthful_module(buffer, text)) {
         return truthful_format(buffer, text, module);
     }
-    return Format::with_itemsize(text, buffer.itemsize);
+    return spelled_format(text, buffer.itemsize);
 }
+
+/// A buffer has itemsize bytes for every item: what would be packed elsewhere is not, here.
+Format buffer_format(const Py_buffer& buffer) { return said_format(buffer).padded(); }
 
 /// What is said of the items by one who knows better: their bytes. ctypes calls unions "B" whatever
 /// their size, and its bit-fields whole words.
@@ -157,6 +176,7 @@ View view_of_buffer(BufferRequest& request, bool trust_format) {
     }
     auto* const data = static_cast<char*>(buffer.buf);
     if (data == nullptr && buffer.len > 0) throw LayoutError("view: buf is NULL");
+    require_address_range(reinterpret_cast<std::uintptr_t>(data), bounds.low, bounds.high, "view");
     const bool readonly = buffer.readonly != 0;
     auto allocation =
         adopt_buffer(buffer, data + bounds.low, static_cast<std::size_t>(bounds.high - bounds.low));
@@ -165,12 +185,39 @@ View view_of_buffer(BufferRequest& request, bool trust_format) {
 
 namespace {
 
+bool is_ndarray(const PyTypeObject* type) noexcept {
+    while (type != nullptr && std::strcmp(type->tp_name, "numpy.ndarray") != 0)
+        type = type->tp_base;
+    return type != nullptr;
+}
+
+/// An array whose dtype NumPy cannot spell (ml_dtypes', records with them): its bytes come by the
+/// buffer protocol, what they are is asked of the dtype. Nothing if the dtype has no format.
+std::optional<View> view_of_array(PyObject* array) {
+    const py::object told =
+        py::module_::import("devview.formats.numpy_dtype").attr("of_unsaid")(py::handle(array));
+    if (told.is_none()) return std::nullopt;
+    const auto parts = told.cast<py::tuple>();
+    const Format format = read_format(py::object(parts[1]).ptr());
+    BufferRequest request;
+    if (!request.get(py::object(parts[0]).ptr())) throw py::error_already_set();
+    const View bytes = view_of_buffer(request);
+    if (bytes.itemsize() != format.itemsize()) return std::nullopt;
+    const Allocation& block = *bytes.allocation();
+    return View(adopt_object(block.data(), block.nbytes(), Device{}, array, nullptr, Stream{}),
+                bytes.data(), format, bytes.layout(), bytes.readonly());
+}
+
 /// Asks by the buffer protocol. A Python class whose method returns a View of other memory than the
 /// host's gives that view; else `request` is filled.
 std::optional<View> ask_buffer(PyObject* object, BufferRequest& request) {
     if (!is_exporter(object)) {
-        if (!request.get(object)) throw py::error_already_set();
-        return std::nullopt;
+        if (request.get(object)) return std::nullopt;
+        const py::error_already_set refusal;
+        if (is_ndarray(Py_TYPE(object)) && refusal.matches(PyExc_ValueError)) {
+            if (auto view = view_of_array(object)) return view;
+        }
+        throw refusal;
     }
     const Obtained obtained = ask_exporter(object, PyBUF_FULL_RO);
     if (auto view = view_of_obtained(object, obtained)) return view;
@@ -181,6 +228,7 @@ std::optional<View> ask_buffer(PyObject* object, BufferRequest& request) {
 /// The items of `view` as `wanted`: in its shape where that fits, bytes of a 0-d item as a vector.
 View as_format(const View& view, const Format& wanted) {
     if (view.ndim() > 0) return view.cast(wanted);
+    if (wanted.is_packed()) return as_format(as_format(view, Format()), wanted);
     const std::int64_t count = view.nbytes() / std::max<std::int64_t>(1, wanted.itemsize());
     return view.cast(wanted, 1, &count);
 }

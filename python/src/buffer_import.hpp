@@ -9,7 +9,7 @@ namespace devview::python {
 /// Holds a Py_buffer until an allocation takes it over.
 class BufferRequest {
 public:
-    BufferRequest() { buffer_.obj = nullptr; }
+    BufferRequest() = default;
     ~BufferRequest() {
         if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
     }
@@ -25,7 +25,7 @@ public:
     Py_buffer* operator->() noexcept { return &buffer_; }
 
 private:
-    Py_buffer buffer_;
+    Py_buffer buffer_{};  // an exporter may succeed and fill nothing
 };
 
 /// Everything is checked before the buffer is taken over; then it belongs to the allocation.

@@ -5,6 +5,18 @@
 
 namespace devview::python {
 
+/// True where this thread has the GIL and the interpreter is not going away. PyGILState_Check says
+/// yes to everybody once there was a subinterpreter.
+inline bool holds_gil() noexcept {
+    if (!python_alive()) return false;
+#if PY_VERSION_HEX >= 0x030D0000
+    const PyThreadState* const current = PyThreadState_GetUnchecked();
+#else
+    const PyThreadState* const current = _PyThreadState_UncheckedGet();
+#endif
+    return current != nullptr && current == PyGILState_GetThisThreadState();
+}
+
 /// Holds the GIL and the pending exception aside while user code runs in a release.
 class CallbackScope {
 public:

@@ -220,9 +220,9 @@ PyObject* capsule_of(const View& view, Device where, Minor version, std::uint64_
 /// A consumer that knows 1.0 only does not know that sub-byte items may be padded.
 void require_named(const View& view, Minor version) {
     const dlpack::DataType type = dlpack_type(view.format());
-    if (type.bits < 8 && version == 0) {
+    if (type.bits < 8 && !view.format().is_packed() && version == 0) {
         throw BufferError("__dlpack__: format '" + std::string(view.format().text()) +
-                          "': items under 8 bits need max_version (1, 1), asked (1, 0)");
+                          "': padded items under 8 bits need max_version (1, 1), asked (1, 0)");
     }
 }
 

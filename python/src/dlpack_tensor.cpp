@@ -5,20 +5,11 @@
 
 #include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
+#include "devview/cuda/runtime.hpp"
 #include "devview/cuda/stream.hpp"
 #include "view_object.hpp"
 
 namespace devview::python {
-
-bool holds_gil() noexcept {
-    if (!python_alive()) return false;
-#if PY_VERSION_HEX >= 0x030D0000
-    const PyThreadState* const current = PyThreadState_GetUnchecked();
-#else
-    const PyThreadState* const current = _PyThreadState_UncheckedGet();
-#endif
-    return current != nullptr && current == PyGILState_GetThisThreadState();
-}
 
 namespace {
 
@@ -142,7 +133,8 @@ DLManagedTensor* export_legacy_tensor(const View& view) {
 }
 
 void require_place(const TensorDescription& read) {
-    if (!is_cuda(read.device)) return;
+    const bool host_alone = read.device == Device{} && !cuda::runtime_chosen();
+    if (host_alone || !(is_cuda(read.device) || read.device == Device{})) return;
     const GilRelease unlocked;
     require_memory_on(read.device, static_cast<char*>(read.data) + read.bounds.low,
                       static_cast<std::size_t>(read.bounds.high - read.bounds.low));

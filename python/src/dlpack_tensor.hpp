@@ -6,10 +6,6 @@
 
 namespace devview::python {
 
-/// True where this thread has the GIL and the interpreter is not going away. PyGILState_Check says
-/// yes to everybody once there was a subinterpreter.
-bool holds_gil() noexcept;
-
 /// Before a consumer gets a view's memory: its `stream` (none: the legacy one) waits for what was
 /// done to the memory, and counts as a user of it from then on unless it may go away. The host does
 /// not wait, but for pinned and managed memory without a stream: their consumer may be the host.

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <new>
 #include <optional>
+#include <string>
 
+#include "callback_scope.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
@@ -172,6 +174,10 @@ void report(void* context, SetError set_error) {
 /// mean anything.
 TensorDescription read_prototype(const Tensor* prototype) {
     if (prototype == nullptr) throw LayoutError("prototype: null");
+    if (prototype->dtype.lanes != 1) {  // of packed items they would become a longer last axis
+        throw FormatError(
+            "prototype: dtype: " + std::to_string(prototype->dtype.lanes) + " lanes, limit 1", 0);
+    }
     alignas(256) static char placeholder;
     Tensor asked{};
     asked.data = &placeholder;

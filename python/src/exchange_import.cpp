@@ -67,11 +67,12 @@ const ExchangeHeader* first_header(PyObject* value) {
     if (!PyCapsule_CheckExact(value)) {
         refuse(std::string("expected a capsule, got '") + Py_TYPE(value)->tp_name + "'");
     }
+    void* const table = PyCapsule_GetPointer(value, kExchangeCapsule);
+    if (table != nullptr) return static_cast<const ExchangeHeader*>(table);
+    PyErr_Clear();
     const char* const name = PyCapsule_GetName(value);
-    if (name == nullptr || std::strcmp(name, kExchangeCapsule) != 0) {
-        refuse("the capsule's name is " + shown(name) + ", expected '" + kExchangeCapsule + "'");
-    }
-    return static_cast<const ExchangeHeader*>(PyCapsule_GetPointer(value, name));
+    PyErr_Clear();
+    refuse("the capsule's name is " + shown(name) + ", expected '" + kExchangeCapsule + "'");
 }
 
 /// The newest table that we understand of a chain, which may be a ring. What follows the header is

@@ -58,6 +58,7 @@ PyObject* bits(const Format& format) {
 PyObject* name(const Format& format) { return text_or_none(format_name(format).c_str()); }
 PyObject* shape(const Format& format) { return shape_tuple(*format.node()); }
 PyObject* ndim(const Format& format) { return PyLong_FromLong(format.node()->ndim); }
+PyObject* packed(const Format& format) { return PyBool_FromLong(format.is_packed()); }
 PyObject* base(const Format& format) { return new_part(element_of(format.node())); }
 PyObject* str(const Format& format) {
     const std::string text = format.str();
@@ -116,6 +117,9 @@ PyGetSetDef attributes[] = {
      "Value bits of a scalar (4 of an int4, n of 'nt'); 0 of strings, opaque bytes, records\n"
      "and arrays.",
      nullptr},
+    {"packed", attribute<packed>, nullptr,
+     "True of numbers of less than a byte that lie `bits` bits apart; False: each has its bytes.",
+     nullptr},
     {"code", attribute<code>, nullptr,
      "The letter of a scalar, 'Z' if complex; None for small floats, int4, records and arrays.",
      nullptr},
@@ -136,18 +140,32 @@ PyGetSetDef attributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
+/// The value of the one keyword, None without it (borrowed).
+PyObject* packing_argument(PyObject* kwargs) {
+    if (kwargs == nullptr || PyDict_GET_SIZE(kwargs) == 0) return Py_None;
+    PyObject* const given = PyDict_GetItemString(kwargs, "packed");
+    if (given == nullptr || PyDict_GET_SIZE(kwargs) > 1) {
+        throw py::type_error("Format() takes no keyword arguments but 'packed'");
+    }
+    return given;
+}
+
 PyObject* make_format(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
-        if (kwargs != nullptr && PyDict_GET_SIZE(kwargs) != 0) {
-            throw py::type_error("Format() takes no keyword arguments");
-        }
+        PyObject* const way = packing_argument(kwargs);
         if (PyTuple_GET_SIZE(args) != 1) {
             throw py::type_error("Format() takes exactly 1 argument (" +
                                  std::to_string(PyTuple_GET_SIZE(args)) + " given)");
         }
         PyObject* const spec = PyTuple_GET_ITEM(args, 0);
-        if (is_format(spec)) return py::reinterpret_borrow<py::object>(spec).release().ptr();
-        return new_format(read_format(spec));
+        if (way == Py_None) {
+            if (is_format(spec)) return py::reinterpret_borrow<py::object>(spec).release().ptr();
+            return new_format(read_format(spec));
+        }
+        const int wanted = PyObject_IsTrue(way);
+        if (wanted < 0) throw py::error_already_set();
+        const Format format = read_format(spec);
+        return new_format(wanted == 1 ? format.packed() : format.padded());
     });
 }
 
@@ -309,7 +327,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-constexpr const char* kDoc = R"(Format(spec, /)
+constexpr const char* kDoc = R"(Format(spec, /, *, packed=None)
 --
 
 What one item is: an immutable descriptor, equal to all others of the same meaning.
@@ -317,7 +335,10 @@ What one item is: an immutable descriptor, equal to all others of the same meani
 ``spec`` is a PEP 3118 or struct string, an array typecode, a typestr (``"<f4"``), the name of a
 scalar (``"bfloat16"``), a descr (list), a DLPack triple (tuple), ``bool int float complex object``,
 a ctypes type, a NumPy dtype or scalar type (ml_dtypes' too), a ``struct.Struct``, a View (the format
-of its items) or a Format. Raises FormatError with a position, TypeError for other objects.)";
+of its items) or a Format. Raises FormatError with a position, TypeError for other objects.
+
+``packed=True``: the same numbers of 4 or 6 bits without gaps, ``"T{4t:int4:}"``; False: with a byte
+to each. None: as spec says.)";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(kDoc)},

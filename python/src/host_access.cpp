@@ -84,6 +84,16 @@ Under "forbid" an implicit copy raises BufferError, under "warn" it issues a Run
 }
 
 HostItems::HostItems(const View& view, const char* operation, Order order) : view_(view) {
+    if (view.format().is_packed()) {
+        if (operation != nullptr && !host_accessible(view.device())) {
+            guard_transfer(view, operation);
+        }
+        const GilRelease release;
+        view_ = unpack(view);
+        data_ = static_cast<const char*>(view_.data());
+        layout_ = &view_.layout();
+        return;
+    }
     if (host_accessible(view.device())) {
         if (view.allocation()->uses() != nullptr) {
             const GilRelease release;
@@ -121,6 +131,7 @@ private:
 
 void write_item(PyObject* object, const View& where, PyObject* value) {
     const FormatNode& format = *where.format().node();
+    if (format.packed) return write_packed(object, where, 0, value);
     if (plain_host(where)) {
         char* const to = static_cast<char*>(where.data());
         if (where.format().has_objects()) return pack_item(format, to, value);  // counted in place

@@ -17,8 +17,9 @@ void guard_transfer(const View& view, const char* operation);
 /// Adds dv.transfer_guard.
 void bind_transfer_guard(py::module_& module);
 
-/// The items of a view, readable by the host while this lives. Waits (without the GIL) until they
-/// are. `operation` names what the user did, for the transfer guard; null: an explicit transfer.
+/// The items of a view, readable by the host while this lives, packed ones unpacked to a byte each.
+/// Waits (without the GIL) until they are. `operation` names what the user did, for the transfer
+/// guard; null: an explicit transfer.
 class HostItems {
 public:
     HostItems(const View& view, const char* operation, Order order = Order::C);
@@ -32,8 +33,10 @@ private:
     const Layout* layout_;
 };
 
-/// True if the host reads the view's memory in place and nothing has to be waited for.
-inline bool plain_host(const View& view) noexcept { return view.device().type == DeviceType::cpu; }
+/// True if the host reads the view's items in place and nothing has to be waited for.
+inline bool plain_host(const View& view) noexcept {
+    return view.device().type == DeviceType::cpu && !view.format().is_packed();
+}
 
 /// The item at `data` of a plain host view. A tuple or list that it makes may start a collection,
 /// whose finalizers may release the view: what is more than one scalar is held meanwhile.
@@ -56,6 +59,11 @@ inline const char* follow(const Layout& layout, int axis, const char* data) noex
 /// that a value whose __index__ or __float__ releases the object is not written (cpython#92888).
 /// @throws ReleasedError, py::error_already_set.
 void write_item(PyObject* object, const View& where, PyObject* value);
+
+/// Item `index`, in C order, of a view of packed items (packed_items.cpp).
+PyObject* read_packed(const View& view, std::int64_t index);
+/// As write_item(); the other items in its bytes stay, unless they are written at the same time.
+void write_packed(PyObject* object, const View& view, std::int64_t index, PyObject* value);
 
 /// copy() without the GIL.
 void copy_items(const View& dst, const View& src, const Stream& stream = {});

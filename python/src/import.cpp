@@ -216,10 +216,10 @@ PyObject* view_from_flags(PyObject*, PyObject* const* args, Py_ssize_t count, Py
 View place_view(const char* function, View view, PyObject* device, PyObject* stream,
                 PyObject* copy) {
     const Device where = read_device(device, view.device());
-    const Stream on = read_stream(stream, is_cuda(where) ? where : view.device());
+    const Stream on = read_stream(stream, stream_device(where, view.device()));
     const int asked = copy == nullptr || copy == Py_None ? -1 : PyObject_IsTrue(copy);
     if (asked == -1 && PyErr_Occurred()) throw py::error_already_set();
-    if (where == view.device() && asked != 1) return on ? view.with_stream(on) : view;
+    if (where == view.device() && asked != 1) return ready_on(std::move(view), on);
     if (asked == 0) {
         throw Refused(std::string(function) + ": copy=False, but " + to_string(view.device()) +
                       " to " + to_string(where) + " needs a copy");
@@ -239,6 +239,15 @@ View import_by(const char* protocol, Importer* importer, const ImportRequest& re
     Refusals refusals;
     if (auto view = ask(only, request, refusals)) return std::move(*view);
     import_refused(request.object, refusals.text(&only, &only + 1));
+}
+
+View ready_on(View view, const Stream& stream) {
+    if (!stream) return view;
+    if (StreamUses* const uses = view.allocation()->uses()) {
+        const GilRelease release;
+        uses->order(stream);
+    }
+    return view.with_stream(stream);
 }
 
 void require_no_objects(const char* function, const View& view) {
@@ -270,8 +279,9 @@ constexpr const char* kViewDoc =
 
 A View of any exporter's memory, without a copy.
 
-The protocol is picked once: a View as it is; the buffer protocol (PEP 3118, PEP 688);
-``__array_interface__``. The exporter is kept alive until the last view of it goes.
+The protocol is picked once: a View as it is; the DLPack C exchange API; the buffer protocol
+(PEP 3118, PEP 688); ``__dlpack__``; ``__cuda_array_interface__``; ``__array_interface__``; Arrow. The
+exporter is kept alive until the last view of it goes.
 
 Parameters
 ----------
@@ -279,7 +289,8 @@ obj : any exporter
 device : str or dv.Device, optional
     Where the view shall be; another device than the object's means a copy.
 stream : optional
-    None, an int handle, a dv.Stream or an object with ``__cuda_stream__``.
+    None, an int handle, a dv.Stream or an object with ``__cuda_stream__``: where the view will be
+    used. It waits for the uses of the memory so far, and becomes the view's own.
 copy : bool, optional
     True: always copy; False: never (BufferError where ``device`` needs one); None: as needed.
 readonly : bool, optional

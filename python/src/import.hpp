@@ -14,6 +14,10 @@ View import_view(PyObject* object);
 View place_view(const char* function, View view, PyObject* device, PyObject* stream,
                 PyObject* copy);
 
+/// The view with `stream` as its own, which was made to wait for every use of the memory so far;
+/// as it is for no stream. The host does not wait. @throws DeviceError.
+View ready_on(View view, const Stream& stream);
+
 /// A copy of the bytes would copy references that nobody counts. @throws FormatError.
 void require_no_objects(const char* function, const View& view);
 

@@ -8,6 +8,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
+#include "devview/packed.hpp"
 #include "import.hpp"
 #include "stream_object.hpp"
 #include "view_moves.hpp"
@@ -40,7 +41,8 @@ View allocated(const std::vector<std::int64_t>& shape, const Format& format, Dev
     }
     const Layout layout =
         Layout::contiguous(static_cast<int>(shape.size()), shape.data(), format.itemsize(), order);
-    const auto nbytes = static_cast<std::size_t>(layout.nbytes(format.itemsize()));
+    require_packable("empty", format, layout);
+    const auto nbytes = static_cast<std::size_t>(format.nbytes(layout.size()));
     const auto block = [&] {
         const GilRelease release;
         return zeroed ? allocate_zeroed(nbytes, device, stream) : allocate(nbytes, device, stream);
@@ -70,7 +72,7 @@ py::object copy_object(const py::object& object, const py::object& device, const
                        const py::object& stream) {
     const View source = import_view(object.ptr());
     const Device where = read_device(device.ptr(), source.device());
-    const Stream on = read_stream(stream.ptr(), is_cuda(where) ? where : source.device());
+    const Stream on = read_stream(stream.ptr(), stream_device(where, source.device()));
     const bool fortran = !source.contiguous(Order::C) && source.contiguous(Order::F);
     const Order wanted = read_order(order.ptr(), fortran ? Order::F : Order::C);
     require_no_objects("copy", source);
@@ -85,7 +87,7 @@ void copyto(const py::object& dst, const py::object& src, const py::object& stre
     const View target = import_view(dst.ptr());
     const View source = import_view(src.ptr());
     if (target.readonly()) throw BufferError("copyto: dst is read-only");
-    const Device where = is_cuda(target.device()) ? target.device() : source.device();
+    const Device where = stream_device(target.device(), source.device());
     assign_items("copyto", target, source, read_stream(stream.ptr(), where));
 }
 

@@ -150,7 +150,15 @@ bool has_python_owner(const Allocation& allocation) noexcept {
 
 int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
     if (allocation.freed()) return 0;
-    Py_VISIT(owner_of(allocation));
+    PyObject* const owner = owner_of(allocation);
+#if PY_VERSION_HEX < 0x030D0000
+    // Before 3.13 the collector breaks a memoryview that is exported: an error, then a crash.
+    if (owner != nullptr && PyMemoryView_Check(owner) &&
+        allocation.release_function() == release_buffer) {
+        return 0;
+    }
+#endif
+    Py_VISIT(owner);
     if (has_release_callback(allocation)) {
         Py_VISIT(static_cast<ObjectOwner*>(allocation.context())->release);
     }

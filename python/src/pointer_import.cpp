@@ -3,10 +3,11 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "array_interface.hpp"
+#include "array_description.hpp"
 #include "buffer_import.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
+#include "devview/packed.hpp"
 #include "owner.hpp"
 #include "view_object.hpp"
 
@@ -38,11 +39,12 @@ py::object from_pointer(const py::object& pointer, const py::object& shape,
     const Layout layout =
         Layout::strided(static_cast<int>(extents.size()), extents.data(),
                         strides.is_none() ? nullptr : steps.data(), nullptr, items.itemsize());
-    const ByteBounds bounds = layout.bounds(items.itemsize());
+    require_packable("from_pointer", items, layout);
+    const ByteBounds bounds = byte_bounds(items, layout);
     const auto address = read_address(pointer.ptr(), "ptr");
     if (address == 0 && bounds.high > bounds.low) {
         throw LayoutError("from_pointer: ptr is 0, the shape has " +
-                          std::to_string(layout.nbytes(items.itemsize())) + " bytes");
+                          std::to_string(items.nbytes(layout.size())) + " bytes");
     }
     std::int64_t low = bounds.low;
     std::int64_t size = bounds.high - bounds.low;

@@ -119,12 +119,23 @@ PyGetSetDef view_attributes[] = {
      nullptr},
     {"exports", exports, nullptr, "Living buffers and stagings of this very view.", nullptr},
     {"released", released, nullptr, "True after release().", nullptr},
-    {"__array_interface__", view_array_interface, nullptr, "NumPy's array interface, version 3.",
+    {"__array_interface__", view_array_interface, nullptr,
+     "NumPy's array interface, version 3: a dict with the address. AttributeError on a device, "
+     "and\n"
+     "for items without a typestr.\n\n"
+     "Sub-array items become axes; records, and the small floats by their names, have a descr.\n"
+     "Nothing is copied. The dict owns nothing and is no export: who uses the address holds the\n"
+     "view, and release() ends it. Pinned and managed memory: waits for the work on it.",
      nullptr},
     {"__cuda_array_interface__", view_cuda_array_interface, nullptr,
-     "The CUDA array interface, version 3.", nullptr},
-    {"__cuda_stream__", view_cuda_stream, nullptr, "A method that gives (0, stream handle).",
+     "The CUDA array interface, version 3: a dict with the address and the stream to wait for.\n"
+     "AttributeError on the cpu, and for items without a typestr.\n\n"
+     "The stream lives as long as the memory, waits for all work on it, and what is put there "
+     "before\n"
+     "the view goes is waited for before the memory is freed. Else as __array_interface__.",
      nullptr},
+    {"__cuda_stream__", view_cuda_stream, nullptr,
+     "A method that gives (0, handle) of the view's stream; AttributeError on the cpu.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -51,6 +51,11 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
     if (asks(flags, PyBUF_WRITABLE) && view.readonly()) {
         refuse("View", "underlying buffer is not writable");
     }
+    if (view.format().is_packed()) {
+        refuse("View",
+               "packed items of less than a byte have no address each; cast('B') has their "
+               "bytes, astype() unpacks them");
+    }
     // Counted before the GIL may be let go: a release() meanwhile is refused.
     ++self->exports;
     try {

@@ -8,6 +8,7 @@
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
+#include "devview/error.hpp"
 #include "errors.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
@@ -49,9 +50,30 @@ PyObject* enter(PyObject* self) {
 
 PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
 
+/// The bytes of packed items in their order, zeros behind the last one.
+PyObject* packed_bytes(const View& view) {
+    const std::int64_t count = view.nbytes();
+    const HostItems host(view.cast(Format(), 1, &count), "tobytes");
+    py::object bytes = py::reinterpret_steal<py::object>(
+        PyBytes_FromStringAndSize(host.data(), static_cast<Py_ssize_t>(count)));
+    if (!bytes) throw py::error_already_set();
+    const auto tail = static_cast<int>(view.size() % 8 * view.format().node()->bits % 8);
+    if (tail != 0) {
+        char& last = PyBytes_AS_STRING(bytes.ptr())[count - 1];
+        last = static_cast<char>(last & ((1 << tail) - 1));
+    }
+    return bytes.release().ptr();
+}
+
 PyObject* bytes_of(PyObject* self, PyObject* order_value) {
     const View view = live_view(self);
     const Order order = lying_order(view, order_value);
+    if (view.format().is_packed()) {
+        if (order == Order::F && !view.contiguous(Order::F)) {
+            throw LayoutError("tobytes: packed items have bytes in C order only");
+        }
+        return packed_bytes(view);
+    }
     py::object bytes = py::reinterpret_steal<py::object>(
         PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(view.nbytes())));
     if (!bytes) throw py::error_already_set();
@@ -307,19 +329,33 @@ PyMethodDef view_methods[] = {
          "max_version None or below (1, 0): a legacy capsule, which read-only memory refuses.\n"
          "stream, of a CUDA view: the consumer's, which waits for the work so far (the host does\n"
          "not): None or 1 the legacy stream, 2 the per-thread one, a handle, a dv.Stream; -1: no\n"
-         "order; 0 is refused. dl_device: (1, 0) copies device memory to the host and waits, pinned\n"
+         "order; 0 is refused. dl_device: (1, 0) copies device memory to the host and waits, "
+         "pinned\n"
          "and managed memory is shared after a wait; (2, n) copies on the consumer's stream. copy\n"
          "True: always, flagged as copied; False: never. Does not block release().\n\n"
-         "Raises BufferError for what DLPack cannot say (records, foreign byte order, odd strides),\n"
+         "Raises BufferError for what DLPack cannot say (records, foreign byte order, odd "
+         "strides),\n"
          "Refused (also a ValueError) for a request that cannot be met, ValueError if released."),
     {"__dlpack_device__", view_dlpack_device, METH_NOARGS,
      "__dlpack_device__($self, /)\n--\n\nDLPack's (device type, device id): (1, 0) cpu, (2, n) "
      "cuda:n, (3, 0) pinned,\n(13, 0) managed."},
     FAST("__arrow_c_array__", view_arrow_array,
-         "__arrow_c_array__($self, /, requested_schema=None)\n--\n\nThe items as an Arrow array."),
+         "__arrow_c_array__($self, /, requested_schema=None)\n--\n\n"
+         "The items as an Arrow array: capsules of an ArrowSchema and an ArrowArray (Arrow "
+         "PyCapsule interface).\n\n"
+         "Shares the memory and holds its allocation until the array is released; "
+         "``release()`` of the view is not held up. The view must be C-contiguous with one axis "
+         "or more: further axes become fixed-size lists. Waits for pending work on pinned and "
+         "managed memory. ``requested_schema``: best effort, so the view's own type is given.\n\n"
+         "Raises BufferError for device memory, strides, no axis, and a format that Arrow cannot "
+         "say."),
     FAST("__arrow_c_device_array__", view_arrow_device_array,
-         "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\nThe items as "
-         "an Arrow array on a device."),
+         "__arrow_c_device_array__($self, /, requested_schema=None, **kwargs)\n--\n\n"
+         "The items as an Arrow array on any device: capsules of an ArrowSchema and an "
+         "ArrowDeviceArray.\n\n"
+         "As ``__arrow_c_array__``, but nothing is waited for: ``sync_event`` is recorded after "
+         "all uses of the memory so far, belongs to the array, and is NULL where nothing is "
+         "pending. Raises NotImplementedError for other arguments that are not None."),
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -33,7 +33,7 @@ PyObject* view_to(PyObject* self, PyObject* const* values, Py_ssize_t count, PyO
     const View view = live_view(self);
     if (arguments.require(0) == Py_None) throw py::type_error("to: device is None, name it");
     const Device where = read_device(arguments.require(0));
-    const Stream stream = read_stream(arguments[1], is_cuda(where) ? where : view.device());
+    const Stream stream = read_stream(arguments[1], stream_device(where, view.device()));
     const bool must = arguments.truth(2, false);
     const bool never = arguments[2] != nullptr && !must;
     if (where == view.device() && !must) {
@@ -56,7 +56,7 @@ PyObject* view_copy(PyObject* self, PyObject* const* values, Py_ssize_t count, P
     const Arguments arguments(values, count, names, "copy", {}, {"device", "order", "stream"});
     const View view = live_view(self);
     const Device where = read_device(arguments[0], view.device());
-    const Stream stream = read_stream(arguments[2], is_cuda(where) ? where : view.device());
+    const Stream stream = read_stream(arguments[2], stream_device(where, view.device()));
     const Order order = lying_order(view, arguments[1]);
     require_no_objects("copy", view);
     View made = [&] {
@@ -71,7 +71,8 @@ PyObject* view_copy_from(PyObject* self, PyObject* const* values, Py_ssize_t cou
     const Arguments arguments(values, count, names, "copy_from", {"obj"}, {"stream"});
     const View source = import_view(arguments.require(0));
     const View target = live_view(self);
-    assign_items("copy_from", target, source, read_stream(arguments[1], target.device()));
+    assign_items("copy_from", target, source,
+                 read_stream(arguments[1], stream_device(target.device(), source.device())));
     Py_INCREF(self);
     return self;
 }
@@ -80,7 +81,8 @@ PyObject* view_copy_to(PyObject* self, PyObject* const* values, Py_ssize_t count
     const Arguments arguments(values, count, names, "copy_to", {"obj"}, {"stream"});
     const View target = import_view(arguments.require(0));
     const View source = live_view(self);
-    assign_items("copy_to", target, source, read_stream(arguments[1], source.device()));
+    assign_items("copy_to", target, source,
+                 read_stream(arguments[1], stream_device(source.device(), target.device())));
     Py_INCREF(arguments[0]);
     return arguments[0];
 }

@@ -90,6 +90,24 @@ Selection select_any(const View& base, const Keys& keys) {
     return {std::move(view), item};
 }
 
+/// What a key selects of packed items: a view, or the item at `index` in C order.
+struct PackedSelection {
+    View view;
+    std::int64_t index;  ///< -1: a view
+};
+
+PackedSelection select_packed(const View& base, const Keys& keys) {
+    // As if there were a byte to each item: only the arithmetic is used. The end alone must be a
+    // view of packed items, not the steps to it.
+    const View bytes(base.allocation(), base.data(), Format(), base.layout(), base.readonly(),
+                     base.own_stream());
+    const Selection chosen = select_any(bytes, keys);
+    const std::int64_t shift =
+        static_cast<const char*>(chosen.view.data()) - static_cast<const char*>(base.data());
+    if (chosen.item) return {base, shift};
+    return {base.window(chosen.view.layout(), shift), -1};
+}
+
 /// What a key of integers and slices selects of up to three plain axes.
 struct SmallSelection {
     int axes = 0;
@@ -102,7 +120,8 @@ struct SmallSelection {
 /// tells. Allocates nothing.
 bool select_small(const View& view, const Keys& keys, SmallSelection& to) {
     const int ndim = view.ndim();
-    if (ndim > 3 || view.suboffsets() != nullptr || !keys.is_plain() || keys.size() > ndim) {
+    if (ndim > 3 || view.suboffsets() != nullptr || !keys.is_plain() || keys.size() > ndim ||
+        view.format().is_packed()) {
         return false;
     }
     if (ndim == 0 && !keys.is_tuple()) return false;
@@ -160,12 +179,16 @@ PyObject* read_item(const View& item) {
     return unpack_item(*item.format().node(), host.data());
 }
 
-/// The address of item `index` of a plain 1-d host view: the path of most reads and writes.
-char* plain_item(const View& view, Py_ssize_t index) {
+std::int64_t in_bounds(const View& view, Py_ssize_t index) {
     const std::int64_t extent = view.shape()[0];
     const std::int64_t at = index < 0 ? index + extent : index;
     if (at < 0 || at >= extent) out_of_bounds(1, index, extent);
-    return static_cast<char*>(view.data()) + at * view.strides()[0];
+    return at;
+}
+
+/// The address of item `index` of a plain 1-d host view: the path of most reads and writes.
+char* plain_item(const View& view, Py_ssize_t index) {
+    return static_cast<char*>(view.data()) + in_bounds(view, index) * view.strides()[0];
 }
 
 /// The address that a tuple of ints selects in a plain host view of as many axes; null for other
@@ -269,6 +292,11 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
     }
     const Keys keys(key);
     const View& view = live_view(object);  // now: reading the keys may have released it
+    if (view.format().is_packed()) {
+        const PackedSelection chosen = select_packed(view, keys);
+        if (chosen.index >= 0) return write_packed(object, chosen.view, chosen.index, value);
+        return assign(object, {chosen.view, false}, value);
+    }
     SmallSelection small;
     if (!select_small(view, keys, small)) {
         return assign(object, select_any(view, keys), value);
@@ -282,6 +310,11 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
 /// Reading the keys has released the view: as memoryview, which holds the memory before it reads
 /// them, a sub-view is given all the same, an item is refused (cpython#92888).
 PyObject* released_subscript(PyObject* object, const View& held, const Keys& keys) {
+    if (held.format().is_packed()) {
+        PackedSelection packed = select_packed(held, keys);
+        if (packed.index >= 0) live_view(object);
+        return new_view(std::move(packed.view));
+    }
     Selection chosen = select_any(held, keys);
     if (chosen.item) live_view(object);
     return new_view(std::move(chosen.view));
@@ -311,6 +344,9 @@ PyObject* view_item(PyObject* object, Py_ssize_t index) {
             return read_plain(view, plain_item(view, index));
         }
         if (view.ndim() == 0) throw py::type_error("invalid indexing of 0-dim memory");
+        if (view.ndim() == 1 && view.format().is_packed()) {
+            return read_packed(view, in_bounds(view, index));
+        }
         const View rest = view.index(0, index);
         return rest.ndim() == 0 ? read_item(rest) : new_sub_view(object, View(rest));
     });
@@ -336,6 +372,11 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             return released_subscript(object, held, keys);
         }
         const View& view = live_view(object);
+        if (view.format().is_packed()) {
+            PackedSelection packed = select_packed(view, keys);
+            if (packed.index >= 0) return read_packed(packed.view, packed.index);
+            return new_sub_view(object, std::move(packed.view));
+        }
         SmallSelection small;
         if (select_small(view, keys, small)) {
             if (small.axes > 0) return new_sub_view(object, small_view(view, small));

@@ -250,7 +250,7 @@ static void test_bad_arguments(void) {
     CHECK(devview_format_scalar('i', &format) == DEVVIEW_OK);
     check_refused(devview_format_describe(format, 1, NULL), bad, -1);
     check_refused(devview_format_describe(format, 0, &node), DEVVIEW_ERROR_VERSION, -1);
-    check_refused(devview_format_describe(format, 2, &node), DEVVIEW_ERROR_VERSION, -1);
+    check_refused(devview_format_describe(format, 3, &node), DEVVIEW_ERROR_VERSION, -1);
     check_refused(devview_format_str(format, NULL, 4, &length), bad, -1);
     check_refused(devview_format_equal(format, NULL, &equal), bad, -1);
     check_refused(devview_format_equal(format, format, NULL), bad, -1);
@@ -260,7 +260,7 @@ static void test_bad_arguments(void) {
     if (node == NULL) return;
     check_refused(devview_format_of_node(node, NULL), bad, -1);
     later = *node;
-    later.version = 2;
+    later.version = 3;
     devview_format_release(format);
     format = NULL;
     check_refused(devview_format_of_node(&later, &format), DEVVIEW_ERROR_VERSION, -1);

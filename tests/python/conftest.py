@@ -14,7 +14,7 @@ FOREIGN = {"test_native", "test_layering"}
 
 # `--import-mode=importlib` leaves sys.path alone: `import support` needs this folder.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("support", "clients.contract")
+pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer")
 
 
 FAILED = pytest.StashKey[bool]()

@@ -21,7 +21,7 @@ KINDS = (
 
 
 class Node(c.Structure):
-    """``devview_format_node``, version 1."""
+    """``devview_format_node``, version 2."""
 
 
 class Field(c.Structure):
@@ -51,6 +51,7 @@ Node._fields_ = (
     ("element", c.POINTER(Node)),
     ("fields", c.POINTER(Field)),
     ("text", c.c_char_p),
+    ("packed", c.c_uint8),
 )
 
 
@@ -122,7 +123,7 @@ class Parsed:
 
 def dtype_of(node: Node) -> np.dtype:
     """Return NumPy's dtype for a descriptor, from its numbers alone."""
-    assert node.version == 1
+    assert node.version == 2
     kind = KINDS[node.kind]
     if kind == "record":
         fields = [node.fields[i] for i in range(node.field_count)]
@@ -259,6 +260,19 @@ def test_handles_from_many_threads(core):
     assert core.devview_format_describe(handle, 1, c.byref(node)) == OK
     assert node.contents.fields[0].name == b"many"
     assert core.devview_format_release(handle) == OK
+
+
+def test_packed_items_are_told_from_version_2_on(core):
+    handle, node = Handle(), c.POINTER(Node)()
+    assert core.devview_format_parse(b"T{6t:float6_e2m3fn:}", -1, c.byref(handle)) == OK
+    assert core.devview_format_describe(handle, 1, c.byref(node)) == VERSION
+    assert b"packed" in core.devview_last_error()
+    assert core.devview_format_describe(handle, 2, c.byref(node)) == OK
+    found = node.contents
+    assert (found.packed, found.bits, found.itemsize, found.float_kind) == (1, 6, 1, 15)
+    assert core.devview_format_release(handle) == OK
+    with Parsed(core, "T{B:float6_e2m3fn:}") as padded:
+        assert (padded.packed, padded.bits, padded.itemsize) == (0, 6, 1)
 
 
 def test_version(core):

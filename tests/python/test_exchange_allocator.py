@@ -65,6 +65,22 @@ def test_memory_of_any_device(device, unlocked):
     assert dv.memory_info(device).live_bytes == before
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_items_under_eight_bits_are_packed(device):
+    before = dv.memory_info(device).live_bytes
+    managed, _ = allocate(prototype(device=TYPES[device], dtype=(17, 4, 1)))
+    assert managed.flags == 0
+    assert dv.memory_info(device).live_bytes == before + 8
+    v = object_of(managed)
+    assert (v.format, v.shape) == ("T{4t:float4_e2m1fn:}", (3, 5))
+    v.fill(1.5)
+    assert v.tolist() == [[1.5] * 5] * 3
+
+
+def test_lanes_are_refused():
+    assert allocate(prototype(dtype=(17, 4, 2)))[1][0] == "ValueError"
+
+
 def test_host_memory_is_aligned_for_any_consumer():
     managed, _ = allocate(prototype((1000,)))
     assert managed.dl_tensor.data % 256 == 0

@@ -336,8 +336,16 @@ def test_descr():
 def test_descr_of_others():
     assert dv.Format("f").to_descr() == [("", dv.Format("f").to_typestr())]
     assert dv.Format("(2)B").to_descr() == [("", "|u1", (2,))]
-    with pytest.raises(dv.FormatError, match="bfloat16"):
-        dv.Format("T{T{H:bfloat16:}:a:}").to_descr()
+    with pytest.raises(dv.FormatError, match="int4"):
+        dv.Format("T{T{B:int4:}:a:}").to_descr()
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if dv.Format(name).bits >= 8])
+def test_descr_of_small_floats_is_their_name(name):
+    code = ">H" if name == "bfloat16" else "B"
+    for spec in (name, f"T{{b:x:(2)T{{{code}:{name}:}}:y:}}"):
+        format = dv.Format(spec)
+        assert dv.Format(format.to_descr()) == format
 
 
 @pytest.mark.parametrize("spec", ["T{i:a:}", "(2)i", "bfloat16", "int4", "&i", "X{}", "5p", "3u"])

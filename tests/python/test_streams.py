@@ -358,3 +358,19 @@ def test_view_carries_the_stream_it_was_given():
     assert v[1:].stream == stream
     assert v.T.stream == stream
     assert dv.zeros(3).stream is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shared", ["pinned", "managed"])
+@pytest.mark.parametrize("device", CUDA_DEVICES)
+def test_copies_of_shared_memory_take_streams_of_the_device(device, shared, form):
+    s = dv.Stream(device)
+    stream = FORMS[form](s)
+    v = dv.view(bytes(range(64))).to(device)
+    w = v.to(shared, stream=stream)
+    assert w.tolist() == v.tolist()
+    dv.empty(64, device=shared).copy_from(v, stream=stream)
+    v.copy_to(w, stream=stream)
+    dv.copyto(w, v, stream=stream)
+    dv.copyto(v, w, stream=stream)
+    assert dv.copy(v, device=shared, stream=stream).tolist() == v.tolist()

@@ -96,7 +96,8 @@ enum {
     DEVVIEW_FLOAT4_E2M1FN = 17
 };
 
-#define DEVVIEW_FORMAT_NODE_VERSION 1
+/* 2: packed */
+#define DEVVIEW_FORMAT_NODE_VERSION 2
 
 typedef struct devview_format_node devview_format_node;
 
@@ -125,6 +126,7 @@ struct devview_format_node {
     const devview_format_node* element; /* of an array; of '&': what it points to, or null */
     const devview_format_field* fields; /* of a record: field_count of them, in order */
     const char* text;                   /* as it was spelled, PEP 3118 */
+    uint8_t packed; /* since 2; of a scalar: items lie `bits` bits apart, lowest bit first */
 };
 
 /* A counted handle. PyCapsules named "devview_format" hold a devview_format_node, see
@@ -153,8 +155,9 @@ DEVVIEW_CORE_API devview_status devview_format_retain(devview_format* format);
 /* Drops a reference; null is ignored. */
 DEVVIEW_CORE_API devview_status devview_format_release(devview_format* format);
 
-/* The descriptor in the layout of `version`: DEVVIEW_FORMAT_NODE_VERSION, or an earlier one.
- * Borrowed: valid as long as the handle. */
+/* The descriptor in the layout of `version`: DEVVIEW_FORMAT_NODE_VERSION, or an earlier one, which
+ * has packed items only from 2 on (DEVVIEW_ERROR_VERSION). Borrowed: valid as long as the handle.
+ */
 DEVVIEW_CORE_API devview_status devview_format_describe(const devview_format* format,
                                                         uint32_t version,
                                                         const devview_format_node** node);

@@ -51,7 +51,7 @@ enum class FloatKind : std::int32_t {
 };
 
 /// Of FormatNode's layout.
-inline constexpr std::uint32_t kFormatNodeVersion = 1;
+inline constexpr std::uint32_t kFormatNodeVersion = 2;
 
 struct FormatNode;
 
@@ -83,6 +83,7 @@ struct FormatNode {
     const FormatNode* element;  ///< of an array; of a pointer '&': what it points to, or null
     const FormatField* fields;  ///< of a record
     const char* text;           ///< the format as it was spelled by the exporter, NUL-terminated
+    bool packed;                ///< of a scalar: items lie `bits` bits apart (see Format::packed)
 };
 
 /// A reference to an interned descriptor. Cheap to copy, thread-safe, never null.
@@ -126,6 +127,18 @@ public:
     std::int64_t alignment() const noexcept { return node_->alignment; }
     ByteOrder byteorder() const noexcept { return node_->byteorder; }
     char code() const noexcept { return node_->code; }
+    /// Bytes of `count` items that lie densely.
+    std::int64_t nbytes(std::int64_t count) const noexcept {
+        if (!node_->packed) return count * node_->itemsize;
+        return count / 8 * node_->bits + (count % 8 * node_->bits + 7) / 8;
+    }
+    /// True if items lie `bits` bits apart, less than a byte: item k begins at bit k * bits, the
+    /// lowest bit of a byte first (DLPack). Itemsize is then 1, what an item takes alone.
+    bool is_packed() const noexcept { return node_->packed; }
+    /// The same numbers packed. @throws FormatError  they have no packed form.
+    Format packed() const;
+    /// The same numbers with one byte to each; any other format itself.
+    Format padded() const noexcept;
     /// True for a scalar in native byte order whose struct code memoryview knows.
     bool native_scalar() const noexcept;
     /// True if the items hold Python objects ('O'), at any depth.

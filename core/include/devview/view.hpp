@@ -79,7 +79,7 @@ public:
     const std::int64_t* strides() const noexcept { return layout_.strides(); }
     const std::int64_t* suboffsets() const noexcept { return layout_.suboffsets(); }
     std::int64_t size() const noexcept { return layout_.size(); }
-    std::int64_t nbytes() const noexcept { return layout_.nbytes(itemsize()); }
+    std::int64_t nbytes() const noexcept { return format_.nbytes(layout_.size()); }
     bool contiguous(Order order = Order::C) const noexcept {
         return layout_.contiguous(itemsize(), order);
     }
@@ -107,12 +107,17 @@ public:
     View insert_axis(int axis) const;
     View remove_axis(int axis) const;
     /// The same memory read as `format`. From or to bytes (`B b c`) a C-contiguous view becomes one
-    /// axis; else the axes stay: itemsizes are equal, or the last axis is dense and fits.
+    /// axis; else the axes stay: itemsizes are equal, or the last axis is dense and fits. Packed
+    /// items are cast without a shape from and to bytes, and to others of as many bits.
     /// @throws LayoutError  it does not fit; FormatError  Python objects as other items.
     View cast(const Format& format) const;
     View cast(const Format& format, int ndim, const std::int64_t* shape) const;
     /// The member `name` of every record. @throws FormatError  no such member.
     View field(std::string_view name) const;
+    /// `layout` from the place on that lies `shift` bytes behind data(), of packed items `shift`
+    /// items; the caller knows that it stays inside the view.
+    /// @throws LayoutError  packed items in another order, or not from a byte's first bit on.
+    View window(Layout layout, std::int64_t shift) const;
     View as_readonly() const;
     View with_stream(Stream stream) const;
 
@@ -121,10 +126,10 @@ private:
     static void uncount(const std::shared_ptr<Allocation>& allocation) noexcept {
         if (allocation.use_count() != 1) allocation->drop_view();
     }
-    View with_layout(Layout layout, std::int64_t shift) const;
     void require_live(const char* function) const;
     void require_same_objects(const Format& format) const;
     View flat_cast(const Format& format) const;
+    View packed_cast(const Format& format) const;
 
     std::shared_ptr<Allocation> allocation_{};
     void* data_ = nullptr;

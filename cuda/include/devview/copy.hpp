@@ -46,6 +46,11 @@ DEVVIEW_CUDA_API View convert_to(const View& src, const Format& format,
 /// place.
 DEVVIEW_CUDA_API void fill(const View& dst, const void* item, const Stream& stream = {});
 
+/// The items of `src` in new host memory, one byte to each where they were packed; complete on
+/// return. Packed items (see Format::is_packed) are moved as the bytes that hold them by copy() and
+/// fill(), and converted on the host.
+DEVVIEW_CUDA_API View unpack(const View& src, const Stream& stream = {});
+
 /// A new dense view on `device` with the items of `src`.
 DEVVIEW_CUDA_API View copy_to(const View& src, Device device, Order order = Order::C,
                               const Stream& stream = {});

@@ -61,6 +61,21 @@ def of_exporter(array: np.ndarray[Any, Any]) -> Format | None:
     return _of_known_dtype(array.dtype)
 
 
+def of_unsaid(
+    array: np.ndarray[Any, Any],
+) -> tuple[np.ndarray[Any, Any], Format] | None:
+    """Return an array's bytes, one void to each item, and the format of its dtype, if it has one.
+
+    For dtypes that NumPy keeps out of the buffer protocol. Shares the memory.
+    """
+    import numpy as np
+
+    format = _of_known_dtype(array.dtype)
+    if format is None:
+        return None
+    return np.ndarray.view(array, np.dtype((np.void, array.dtype.itemsize)), np.ndarray), format
+
+
 def of_scalar_type(cls: type[np.generic]) -> Format:
     """Return the Format of a class of NumPy scalars; FormatError if it has no one size."""
     import numpy as np
@@ -186,6 +201,10 @@ def field_names(format: Format) -> list[str]:
 
 def _scalar_dtype(np: Any, format: Format) -> Any:
     kind, nbytes = format.kind, format.itemsize
+    if format.packed:
+        cannot(
+            "to_numpy", format, "NumPy has a byte to each item; Format(f, packed=False) has, too"
+        )
     if kind in _NATIVE_NUMBERS:
         dtype = _number_dtype(np, format)
     elif kind == "bytes" or kind == "character":

@@ -39,9 +39,16 @@ def to_typestr(format: Format) -> str:
 
 
 def to_descr(format: Format) -> list[Any]:
-    """Return a list of (name, typestr or list[, shape]); padding is ('', '|Vn')."""
+    """Return a list of (name, typestr or list[, shape]); padding is ('', '|Vn').
+
+    bfloat16 and the 8-bit floats are records of one unsigned member with their name, as in their
+    PEP 3118 spelling: ``T{H:bfloat16:}``.
+    """
     from devview.formats.numpy_dtype import field_names
 
+    if _is_small(format):
+        mark = _MARKS.get(format.byteorder or "", "|")
+        return [(format.name, f"{mark}u{format.itemsize}")]
     if format.kind != "record":
         return [("", *_type_and_shape(format))]
     descr: list[Any] = []
@@ -55,6 +62,12 @@ def to_descr(format: Format) -> list[Any]:
     return descr
 
 
+def _is_small(format: Format) -> bool:
+    """Tell the floats without a letter, whole bytes each."""
+    small = format.kind == "floating" and format.code is None
+    return small and format.bits == 8 * format.itemsize
+
+
 def _pad(descr: list[Any], nbytes: int) -> None:
     if nbytes > 0:
         descr.append(("", f"|V{nbytes}"))
@@ -62,5 +75,6 @@ def _pad(descr: list[Any], nbytes: int) -> None:
 
 def _type_and_shape(format: Format) -> tuple[Any, ...]:
     element = format.base
-    type_ = to_descr(element) if element.kind == "record" else to_typestr(element)
+    nested = element.kind == "record" or _is_small(element)
+    type_ = to_descr(element) if nested else to_typestr(element)
     return (type_, format.shape) if format.shape else (type_,)

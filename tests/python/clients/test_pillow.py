@@ -9,7 +9,9 @@ import struct
 import pytest
 
 import devview as dv
+from clients.consumer import Lent
 from clients.contract import CUDA, Case, Contract, require
+from support import no_gc
 
 Image = require("PIL.Image", "pillow")
 
@@ -120,14 +122,15 @@ class TestImage(Contract):
         assert freed() == before + 1
 
 
-def test_an_image_itself_is_no_exporter():
-    """Its __array_interface__ holds a copy, as bytes in the place of an address."""
+def test_the_interface_of_an_image_is_a_copy():
+    """Its __array_interface__ holds the pixels as bytes in the place of an address."""
     image = gradient("L")
-    with pytest.raises(dv.ImportRefused, match="data is no tuple"):
-        dv.view(image)
-    v = dv.view(image.tobytes())
+    v = dv.view(image)
     assert v.readonly
-    assert v.cast("B", (HEIGHT, WIDTH)).tolist() == rows_of(image)
+    assert v.tolist() == rows_of(image)
+    assert isinstance(v.obj, bytes)
+    image.putpixel((0, 0), 255 - image.getpixel((0, 0)))
+    assert v.tolist() != rows_of(image)
 
 
 # --- Images over the memory of views ---
@@ -180,3 +183,97 @@ def test_an_image_is_turned_and_saved_by_views(tmp_path):
     image.save(tmp_path / "turned.png")
     with Image.open(tmp_path / "turned.png") as saved:
         assert saved.tobytes() == gradient("L").transpose(Image.Transpose.ROTATE_180).tobytes()
+
+
+# --- Arrow and the array interface ---
+
+
+@pytest.mark.parametrize(("mode", "format"), [("L", "B"), ("I", "i"), ("F", "f")])
+def test_the_pixels_of_an_image_come_by_arrow_as_they_are(mode, format):
+    image = gradient(mode)
+    v = dv.from_arrow(image)
+    assert v.ptr == arrow_pixels(image)[0]
+    assert (v.format, v.shape, v.readonly) == (format, (WIDTH * HEIGHT,), True)
+    image.putpixel((2, 1), 99)
+    assert v[WIDTH + 2] == 99
+    assert v.reshape(HEIGHT, WIDTH).tolist() == rows_of(image)
+
+
+def test_an_image_lives_as_long_as_the_view_of_its_pixels():
+    freed = lambda: Image.core.get_stats()["freed_blocks"]  # noqa: E731
+    image = gradient("RGBA", 10, 20, 30, 40)
+    expected = rows_of(image)
+    v = dv.from_arrow(image)
+    before = freed()
+    del image
+    gc.collect()
+    assert v.reshape(HEIGHT, WIDTH, 4).tolist() == expected
+    assert freed() == before
+    v.release()
+    del v
+    assert freed() == before + 1
+
+
+FROM_ARROW = [("L", "B", ()), ("I", "i", ()), ("F", "f", ()), ("RGBA", "B", (4,))]
+
+
+@pytest.mark.parametrize(("mode", "format", "channels"), FROM_ARROW)
+def test_an_image_from_arrow_is_the_memory_of_a_view(mode, format, channels):
+    lent = Lent((WIDTH * HEIGHT, *channels), format)
+    v = lent.view
+    image = Image.fromarrow(v, mode, (WIDTH, HEIGHT))
+    assert lent.exports == 1
+    v[WIDTH + 2] = dv.view(b"\x01\x02\x03\x04") if channels else 7
+    assert image.getpixel((2, 1)) == ((1, 2, 3, 4) if channels else 7)
+    image.putpixel((0, 0), (9, 9, 9, 9) if channels else 9)  # it copies before it writes
+    assert v.tobytes().count(9) == 0
+    gc.collect()
+    assert lent.exports == 0
+
+
+def test_an_image_from_arrow_holds_the_memory():
+    lent = Lent((WIDTH * HEIGHT,), "B")
+    lent.view.fill(5)
+    with no_gc():
+        image = Image.fromarrow(lent.view, "L", (WIDTH, HEIGHT))
+        lent.give_up()
+        assert image.getpixel((4, 2)) == 5
+        assert lent.released == []
+        del image
+        assert lent.released == [None]
+
+
+def test_an_image_is_not_made_of_memory_that_arrow_cannot_say():
+    v = dv.zeros((HEIGHT, WIDTH))
+    with pytest.raises(BufferError, match="contiguous"):
+        Image.fromarrow(v.reshape(15)[::2], "L", (WIDTH, HEIGHT))
+    with pytest.raises(ValueError, match="size mismatch"):
+        Image.fromarrow(v, "L", (WIDTH, HEIGHT))  # a list of rows
+    with pytest.raises(BufferError, match="on cuda"):
+        Image.fromarrow(dv.zeros(15, device=CUDA), "L", (WIDTH, HEIGHT))
+    gc.collect()
+    assert v.allocation.exports == 0
+
+
+@pytest.mark.parametrize(("format", "channels", "mode"), [("B", (), "L"), ("B", (4,), "RGBA")])
+def test_fromarray_shares_a_dense_view_and_holds_it(format, channels, mode):
+    """It asks __array_interface__ what the view is, and takes it as a buffer."""
+    v = dv.zeros((HEIGHT, WIDTH, *channels), format)
+    image = Image.fromarray(v)
+    assert (image.mode, image.size, image.readonly) == (mode, (WIDTH, HEIGHT), 1)
+    v[1, 2] = dv.view(b"\x01\x02\x03\x04") if channels else 7
+    assert image.getpixel((2, 1)) == ((1, 2, 3, 4) if channels else 7)
+    with pytest.raises(BufferError, match="1 export"):
+        v.release()
+    del image
+    gc.collect()
+    v.release()
+
+
+def test_fromarray_copies_strided_views_and_refuses_device_views():
+    v = dv.view(bytearray(range(15))).cast("B", (HEIGHT, WIDTH))
+    image = Image.fromarray(v[:, ::-1])
+    assert v.exports == 0
+    assert rows_of(image) == v[:, ::-1].tolist()
+    with pytest.raises(AttributeError, match="cannot read"):
+        Image.fromarray(v.to(CUDA))

@@ -53,7 +53,8 @@ DEVVIEW_CUDA_API std::shared_ptr<Allocation> adopt_device(Allocation::Block&& bl
 /// CUDA's is adopted as it is.
 DEVVIEW_CUDA_API std::shared_ptr<Allocation> adopt_waiting(Allocation::Block&& block);
 
-/// Somebody else's word about memory, checked with the driver; what is not CUDA's is not looked at.
+/// Somebody else's word about memory, checked with the driver where one is in use or has to be. Of
+/// host memory only this is asked, that it is no device's.
 /// @throws DeviceError  no such device; BufferError  the first or the last byte is host memory, of
 /// another device, or of another kind than `device` says (managed memory is device memory, too).
 DEVVIEW_CUDA_API void require_memory_on(Device device, const void* data, std::size_t nbytes);
