@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "devview/cuda/runtime.hpp"
 #include "devview/error.hpp"
 #include "view_object.hpp"
 
@@ -117,7 +118,9 @@ PyObject* new_host_view(PyObject* capsule) {
         static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, Owns::kOwns));
     NewView room;  // before the look at the tensor: it may run any code
     TensorDescription read = read_dlpack(tensor);
-    if (read.device != Device{}) return nullptr;
+    // Once there is a runtime, an address is looked up, which lets other threads run:
+    // take_capsule().
+    if (read.device != Device{} || cuda::runtime_chosen()) return nullptr;
     if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
     return new_view_of_tensor(room, tensor, std::move(read));
 }

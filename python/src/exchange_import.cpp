@@ -150,30 +150,15 @@ Stream producer_stream(const ExchangeApi& api, Device device) {
     return handle == nullptr ? cuda::legacy_stream(gpu.id) : Stream::raw(gpu, handle);
 }
 
-/// The caller's stream waits for the producer's, which only devview's own work would do by itself.
-void order_for_caller(View& view, const Stream& stream) {
-    StreamUses* const uses = view.allocation()->uses();
-    if (!stream || uses == nullptr) return;
-    try {
-        const GilRelease unlocked;
-        uses->order(stream);
-    } catch (...) {
-        drop(std::move(view));
-        throw;
-    }
-}
-
 View import_through(const ExchangeApi& api, const ImportRequest& request) {
     OwnedTensor tensor;
     tensor.ask(api, request.object);
     TensorDescription read = read_dlpack(tensor.get());
     require_place(read);
     Stream ready = producer_stream(api, read.device);
-    const Stream asked =
-        request.stream == nullptr ? Stream{} : read_stream(request.stream, read.device);
-    View view = take_tensor(tensor.release(), std::move(read), std::move(ready));
-    order_for_caller(view, asked);
-    return view;
+    // The caller's stream is ordered after the producer's by place_view(); here it is only checked.
+    if (request.stream != nullptr) read_stream(request.stream, read.device);
+    return take_tensor(tensor.release(), std::move(read), std::move(ready));
 }
 
 }  // namespace

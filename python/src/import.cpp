@@ -243,11 +243,16 @@ View import_by(const char* protocol, Importer* importer, const ImportRequest& re
 
 View ready_on(View view, const Stream& stream) {
     if (!stream) return view;
-    if (StreamUses* const uses = view.allocation()->uses()) {
-        const GilRelease release;
-        uses->order(stream);
+    try {
+        if (StreamUses* const uses = view.allocation()->uses()) {
+            const GilRelease release;
+            uses->order(stream);
+        }
+        return view.with_stream(stream);
+    } catch (...) {
+        drop(std::move(view));
+        throw;
     }
-    return view.with_stream(stream);
 }
 
 void require_no_objects(const char* function, const View& view) {
