@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from devview._devview import (
     DeviceError,
     _allocate_on,
@@ -14,7 +12,10 @@ from devview._devview import (
     _take_back,
 )
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from devview._devview import Device
 
 _INVALID_DEVICE = 101  # cudaErrorInvalidDevice
