@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import devview as dv
 from devview.conformance import matrix
 from devview.conformance.__main__ import EMULATED, main
 from devview.conformance.case import ACCEPT, RAISE, REFUSE, Memory
@@ -70,14 +69,8 @@ def test_every_producer_can_be_made_and_dropped_unused():
 # --- devview ---
 
 
-# The two array interfaces came last; before, one is not spoken and the other believes any version.
-WITHOUT_CUDA_ARRAY = not hasattr(dv, "from_cuda_array")
-
-
 @pytest.mark.parametrize("family", matrix.FAMILIES)
 def test_devview_passes(family):
-    if WITHOUT_CUDA_ARRAY and family in ("cuda-array", "array-interface"):
-        pytest.skip("missing: devview.from_cuda_array")
     (result,) = run("devview:view", chosen([family]), EMULATED, seconds=60)
     assert result.unspoken == ""
     assert result.left_out == 0
