@@ -31,8 +31,8 @@ std::shared_ptr<void> pending(const View& view) {
     // A stream that the view is used on anyway: what it waits for here, its next work would.
     const Stream stream = work_stream(id, {}, view.own_stream(), view.allocation()->stream());
     uses->order(stream);
+    if (query(stream)) return nullptr;
     Event event = Event::record(stream);
-    if (event.done()) return nullptr;
     auto kept = std::make_shared<SyncEvent>(SyncEvent{std::move(event), nullptr});
     kept->handle = kept->event.handle();
     return std::shared_ptr<void>(kept, &kept->handle);

@@ -37,11 +37,18 @@ Format read_items(const py::dict& interface) {
     return format_of_descr(members, scalar.itemsize());
 }
 
+/// Python's or NumPy's, whose older versions give an index with a warning.
+bool is_bool(PyObject* value) noexcept {
+    const char* const type = Py_TYPE(value)->tp_name;
+    return PyBool_Check(value) || std::strcmp(type, "numpy.bool") == 0 ||
+           std::strcmp(type, "numpy.bool_") == 0;
+}
+
 /// A tuple of ints without bools, which are a mistake there.
 std::vector<std::int64_t> read_tuple(const py::object& tuple, const char* name, bool extents) {
     if (!PyTuple_Check(tuple.ptr())) throw py::type_error(std::string(name) + " is no tuple");
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple.ptr()); ++i) {
-        if (PyBool_Check(PyTuple_GET_ITEM(tuple.ptr(), i))) {
+        if (is_bool(PyTuple_GET_ITEM(tuple.ptr(), i))) {
             throw py::type_error(std::string(name) + ": axis " + std::to_string(i) + " is a bool");
         }
     }
@@ -80,7 +87,7 @@ py::object entry(const py::dict& interface, const char* key) {
 }
 
 std::int64_t read_plain_integer(const py::object& value, const char* name) {
-    if (PyBool_Check(value.ptr())) throw py::type_error(std::string(name) + " is a bool");
+    if (is_bool(value.ptr())) throw py::type_error(std::string(name) + " is a bool");
     return read_integer(value.ptr(), name);
 }
 
@@ -111,7 +118,7 @@ DataPointer read_pointer(const py::object& data, const ByteBounds& bounds) {
 }
 
 std::uintptr_t read_address(PyObject* value, const char* name) {
-    if (!PyIndex_Check(value) || PyBool_Check(value)) {
+    if (!PyIndex_Check(value) || is_bool(value)) {
         throw py::type_error(std::string(name) + ": the address is no int");
     }
     const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value));

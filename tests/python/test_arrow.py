@@ -13,6 +13,7 @@ import pytest
 
 import devview as dv
 from arrow_structs import array_in, device_array_in, extension, moved, release, schema_in
+from clients.contract import require
 from support import pattern, run_clean
 
 # Arrow's format of each native format, and back; long long and long are one type.
@@ -284,6 +285,7 @@ def test_the_host_is_device_minus_one():
 
 
 def test_the_interpreter_ends_cleanly_with_arrays_on_both_sides():
+    require("pyarrow", "pyarrow")
     script = """
     import pyarrow as pa
     v = dv.zeros((10, 3), "i")

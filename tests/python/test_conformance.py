@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devview.conformance import matrix
@@ -98,6 +99,8 @@ def test_memoryview_takes_every_legal_buffer_and_gives_each_back():
 
 
 def test_numpy_takes_every_legal_array_interface():
+    if tuple(map(int, np.__version__.split(".")[:2])) < (2, 4):
+        pytest.skip("NumPy before 2.4 refuses no items at NULL, and crashes without a shape")
     target = "devview.conformance.peers:numpy_asarray"
     (result,) = run(target, chosen(["array-interface"]), seconds=60)
     assert not result.unspoken

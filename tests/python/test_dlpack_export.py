@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 import devview as dv
+from clients.contract import require
 from dlpack_capsules import (
     IS_COPIED,
     READ_ONLY,
@@ -568,8 +569,7 @@ def test_interpreter_exit_is_silent(what, where):
 
 
 def test_tvm_ffi_takes_our_legacy_capsules():
-    import tvm_ffi
-
+    tvm_ffi = require("tvm_ffi", "apache-tvm-ffi")
     for device in ("cpu", *CUDA_DEVICES):
         view = dv.zeros((3, 8), "i", device=device)[:, ::2]
         theirs = tvm_ffi.from_dlpack(dv.from_dlpack(view.__dlpack__()))
@@ -586,8 +586,7 @@ def test_tvm_ffi_takes_our_legacy_capsules():
 
 
 def test_jax_shares_host_memory():
-    import jax
-
+    jax = require("jax", "jax")
     view = dv.zeros((4, 4), "f")
     view[1, 2] = 5
     theirs = jax.dlpack.from_dlpack(view)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import devview as dv
+from clients.contract import require
 from dlpack_capsules import (
     BFLOAT,
     COMPLEX,
@@ -797,6 +798,8 @@ def test_interpreter_exit_is_silent(what, where):
         "sys": "\nsys.held = held; del held",
         "thread": "\nlocal = threading.local(); local.held = held; del held",
     }[where]
+    if "tvm_ffi" in what:
+        require("tvm_ffi", "apache-tvm-ffi")
     run_clean(f"{EXITS[what]}{keep}\n")
 
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from clients.contract import require
+
+# Clients that a page imports, by the package that has them.
+CLIENTS = {"tvm_ffi": "apache-tvm-ffi", "pyarrow": "pyarrow"}
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -31,6 +36,10 @@ sys.exit(bool(result.failed))
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples(page, tmp_path):
+    text = page.read_text(encoding="utf-8")
+    for module, package in CLIENTS.items():
+        if re.search(rf"^>>> import .*\b{module}\b", text, re.MULTILINE):
+            require(module, package)
     result = subprocess.run(
         [sys.executable, "-c", RUN, str(page)],
         cwd=tmp_path,
@@ -42,7 +51,7 @@ def test_examples(page, tmp_path):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
-    examples = page.read_text(encoding="utf-8").count("\n>>> ")
+    examples = text.count("\n>>> ")
     assert result.stdout == f"{examples} examples\n"
 
 
