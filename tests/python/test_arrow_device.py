@@ -106,11 +106,11 @@ def test_the_event_lives_as_long_as_the_array():
 
 @EMULATED
 def test_failed_recording_leaves_nothing_behind():
-    v = dv.zeros(10, "i", device=CUDA)
-    settle()
-    dv.emulation.fail("cudaEventRecord", 1, 700)
-    with pytest.raises(dv.DeviceError, match="event record"):
-        v.__arrow_c_device_array__()
+    with delay(20_000):
+        v = dv.zeros(10, "i", device=CUDA)
+        dv.emulation.fail("cudaEventRecord", 1, 700)
+        with pytest.raises(dv.DeviceError, match="event record"):
+            v.__arrow_c_device_array__()
     dv.emulation.clear_faults()
     dv.emulation.clear_sticky()
     assert v.allocation.exports == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from clients.contract import require
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "compile" / "dlpack_abi.cpp"
 
 
 def released_header() -> Path:
-    package = importlib.util.find_spec("tvm_ffi")
-    folder = Path(package.origin).parent / "include"
+    folder = Path(require("tvm_ffi", "apache-tvm-ffi").__file__).parent / "include"
     assert (folder / "dlpack" / "dlpack.h").is_file()
     return folder
 
