@@ -1,6 +1,7 @@
 // Release functions of memory that Python objects own. They take the GIL, and leak after the end.
 #include "owner.hpp"
 
+#include <cstring>
 #include <memory>
 
 #include "callback_scope.hpp"
@@ -153,8 +154,10 @@ int visit_owner(const Allocation& allocation, visitproc visit, void* arg) {
     PyObject* const owner = owner_of(allocation);
 #if PY_VERSION_HEX < 0x030D0000
     // Before 3.13 the collector breaks a memoryview that is exported: an error, then a crash.
-    if (owner != nullptr && PyMemoryView_Check(owner) &&
-        allocation.release_function() == release_buffer) {
+    // A class's __buffer__ gives one inside a _buffer_wrapper (3.12).
+    if (owner != nullptr && allocation.release_function() == release_buffer &&
+        (PyMemoryView_Check(owner) ||
+         std::strcmp(Py_TYPE(owner)->tp_name, "_buffer_wrapper") == 0)) {
         return 0;
     }
 #endif

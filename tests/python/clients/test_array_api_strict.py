@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import numpy as np
 import pytest
@@ -65,7 +66,10 @@ def test_a_view_is_taken_to_each_device(name):
 @pytest.mark.parametrize("name", DEVICES)
 def test_an_array_of_each_device_is_a_host_view(name):
     array = xp.asarray([1, 2, 3], dtype=xp.int32, device=xp.Device(name))
-    for view in (dv.view, dv.from_dlpack):
+    # From 3.12 on an array has a buffer; one that is not on the CPU raises a RuntimeError there,
+    # which ends dv.view's import.
+    refused = sys.version_info >= (3, 12) and name != "CPU_DEVICE"
+    for view in (dv.from_dlpack,) if refused else (dv.view, dv.from_dlpack):
         v = view(array)
         assert (v.device, v.format, v.shape) == ("cpu", "i", (3,))
         assert v.ptr == ndarray_of(array).ctypes.data
