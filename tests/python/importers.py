@@ -206,6 +206,8 @@ def keeping_the_name(exporter):
     view = strict(exporter)
     if view.managed.flags & abi.IS_COPIED:
         abi.rename(exporter.capsule, abi.VERSIONED)
+        delete(view.managed)
+        view.managed = abi.ManagedTensor()
     return view
 
 
