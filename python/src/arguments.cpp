@@ -110,11 +110,8 @@ Stream read_stream(PyObject* value, Device device) {
         return Stream::raw(shared ? Device{DeviceType::cuda, 0} : device, handle);
     }
     // cuda.core's protocol: __cuda_stream__() -> (version, handle); older: an attribute.
-    py::object told =
-        py::reinterpret_steal<py::object>(PyObject_GetAttrString(value, "__cuda_stream__"));
+    py::object told = attribute_or_null(value, "__cuda_stream__");
     if (!told) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
         wrong_type("stream", "None, an int handle, a dv.Stream or an object with __cuda_stream__",
                    value);
     }

@@ -56,13 +56,8 @@ View in_buffer(PyObject* exporter, const ArrayDescription& told, std::int64_t of
 }  // namespace
 
 std::optional<View> import_array_interface(const ImportRequest& request) {
-    const auto attribute = py::reinterpret_steal<py::object>(
-        PyObject_GetAttrString(request.object, "__array_interface__"));
-    if (!attribute) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
-        return std::nullopt;
-    }
+    const py::object attribute = attribute_or_null(request.object, "__array_interface__");
+    if (!attribute) return std::nullopt;
     const py::dict interface = interface_dict(attribute.ptr());
     const ArrayDescription told = read_description(interface);
     const std::int64_t offset = read_offset(interface);

@@ -40,17 +40,20 @@ char typestr_letter(const FormatNode& node) noexcept {
     }
 }
 
+char order_mark(const Format& format) noexcept {
+    const char* const order = byteorder_name(format);
+    return order == nullptr ? '|' : order[0] == 'l' ? '<' : '>';
+}
+
 /// "<f4"; empty where a typestr would lose what the items are.
 std::string typestr_of(const Format& format) {
     const FormatNode& node = *format.node();
     if (node.kind == Kind::object) return "|O";
     const char letter = typestr_letter(node);
     if (letter == '\0') return {};
-    const char* const order = byteorder_name(format);
-    const char mark = order == nullptr ? '|' : order[0] == 'l' ? '<' : '>';
     std::array<char, 32> text{};
     const long long count = letter == 'U' ? node.itemsize / 4 : node.itemsize;
-    std::snprintf(text.data(), text.size(), "%c%c%lld", mark, letter, count);
+    std::snprintf(text.data(), text.size(), "%c%c%lld", order_mark(format), letter, count);
     return text.data();
 }
 
@@ -68,9 +71,7 @@ Items described_items(const Format& format, const char* attribute) {
     const auto object = py::reinterpret_steal<py::object>(new_format(format));
     try {
         py::object descr = object.attr("to_descr")();
-        const char* const order = byteorder_name(format);
-        const char mark = order == nullptr ? '|' : order[0] == 'l' ? '<' : '>';
-        return {mark + ("V" + std::to_string(format.itemsize())), std::move(descr)};
+        return {order_mark(format) + ("V" + std::to_string(format.itemsize())), std::move(descr)};
     } catch (py::error_already_set& error) {
         if (!error.matches(PyExc_ValueError)) throw;
         refuse(attribute, py::cast<std::string>(py::str(error.value())));

@@ -23,13 +23,8 @@ void release_unless_finalizing(ArrowArray* array) noexcept {
 
 /// What `object` answers to a method of the interface; nothing if it has none of that name.
 py::object ask(PyObject* object, const char* method) {
-    const auto bound = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object, method));
-    if (!bound) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
-        return {};
-    }
-    return bound();
+    const py::object bound = attribute_or_null(object, method);
+    return bound ? bound() : py::object();
 }
 
 /// Checks `array`, on the device that `place` names, and moves it out of wherever it is.

@@ -107,13 +107,8 @@ std::optional<View> import_cuda_array(const ImportRequest& request) {
         const View& view = live_view(request.object);
         return is_cuda(view.device()) ? std::optional<View>(view) : std::nullopt;
     }
-    const auto attribute = py::reinterpret_steal<py::object>(
-        PyObject_GetAttrString(request.object, "__cuda_array_interface__"));
-    if (!attribute) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
-        return std::nullopt;
-    }
+    const py::object attribute = attribute_or_null(request.object, "__cuda_array_interface__");
+    if (!attribute) return std::nullopt;
     return read(request.object, interface_dict(attribute.ptr()));
 }
 

@@ -68,16 +68,6 @@ View take_out(PyObject* capsule, const char* name, Tensor* tensor,
     return take_tensor(tensor, std::move(read), std::move(stream));
 }
 
-/// A producer's name for a message: anything may stand in it.
-std::string shown(const char* name) {
-    if (name == nullptr) return "NULL";
-    std::string text = std::string(name, strnlen(name, 100));
-    for (char& c : text) {
-        if (c < ' ' || c > '~') c = '?';
-    }
-    return "'" + text + "'";
-}
-
 [[noreturn]] void refuse_name(PyObject* capsule) {
     const char* const name = PyCapsule_GetName(capsule);
     if (name == nullptr) PyErr_Clear();
@@ -86,7 +76,7 @@ std::string shown(const char* name) {
         throw BufferError("dlpack: the capsule was consumed before, its name is '" +
                           std::string(name) + "'");
     }
-    throw BufferError("dlpack: a capsule named " + shown(name) +
+    throw BufferError("dlpack: a capsule named " + shown_name(name) +
                       ", expected 'dltensor_versioned' or 'dltensor'");
 }
 

@@ -36,11 +36,7 @@ const Names& names() {
 
 /// An attribute; null where there is none, or None stands for "not offered".
 py::object offered(PyObject* object, PyObject* name) {
-    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name));
-    if (!value) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
-    }
+    py::object value = attribute_or_null(object, name);
     return value.is_none() ? py::object() : value;
 }
 

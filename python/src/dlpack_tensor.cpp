@@ -1,6 +1,7 @@
 // Managed tensors and the interpreter: who may hold the GIL when memory comes and goes.
 #include "dlpack_tensor.hpp"
 
+#include <cstring>
 #include <optional>
 
 #include "callback_scope.hpp"
@@ -104,6 +105,15 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
 }
 
 }  // namespace
+
+std::string shown_name(const char* name) {
+    if (name == nullptr) return "null";
+    std::string text(name, strnlen(name, 100));
+    for (char& c : text) {
+        if (c < ' ' || c > '~') c = '?';
+    }
+    return "'" + text + "'";
+}
 
 void wait_on_host(const View& view) {
     if (view.allocation()->uses() == nullptr) return;

@@ -1,10 +1,15 @@
 // DLPack's managed tensors as this module makes and takes them: with the GIL and the end in mind.
 #pragma once
 
+#include <string>
+
 #include "devview/dlpack.hpp"
 #include "python.hpp"
 
 namespace devview::python {
+
+/// The name of a foreign capsule for a message: anything may stand in it, or nothing ("null").
+std::string shown_name(const char* name);
 
 /// Before a consumer gets a view's memory: its `stream` (none: the legacy one) waits for what was
 /// done to the memory, and counts as a user of it from then on unless it may go away. The host does

@@ -42,22 +42,8 @@ py::object exchange_attribute(PyTypeObject* type) {
                        (meta == &PyType_Type || _PyType_Lookup(meta, name) == nullptr);
     if (plain && (found == nullptr || found == Py_None)) return {};
     if (plain && PyCapsule_CheckExact(found)) return py::reinterpret_borrow<py::object>(found);
-    auto value = py::reinterpret_steal<py::object>(
-        PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name));
-    if (!value) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
-        PyErr_Clear();
-    }
+    py::object value = attribute_or_null(reinterpret_cast<PyObject*>(type), name);
     return value.is_none() ? py::object() : value;
-}
-
-/// As far as a name goes: anything may stand in a foreign capsule's.
-std::string shown(const char* name) {
-    if (name == nullptr) return "null";
-    std::string text(name, strnlen(name, 64));
-    for (char& c : text)
-        if (c < ' ' || c > '~') c = '?';
-    return "'" + text + "'";
 }
 
 const ExchangeHeader* first_header(PyObject* value) {
@@ -72,7 +58,7 @@ const ExchangeHeader* first_header(PyObject* value) {
     PyErr_Clear();
     const char* const name = PyCapsule_GetName(value);
     PyErr_Clear();
-    refuse("the capsule's name is " + shown(name) + ", expected '" + kExchangeCapsule + "'");
+    refuse("the capsule's name is " + shown_name(name) + ", expected '" + kExchangeCapsule + "'");
 }
 
 /// The newest table that we understand of a chain, which may be a ring. What follows the header is

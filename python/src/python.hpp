@@ -29,6 +29,21 @@ T guarded(T failed, F&& body) {
     }
 }
 
+/// An attribute; null, without an error, where there is none. Other errors of the lookup are
+/// thrown.
+inline py::object attribute_or_null(PyObject* object, PyObject* name) {
+    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name));
+    if (!value) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw py::error_already_set();
+        PyErr_Clear();
+    }
+    return value;
+}
+
+inline py::object attribute_or_null(PyObject* object, const char* name) {
+    return attribute_or_null(object, py::str(name).ptr());
+}
+
 /// False once the interpreter is going away: nothing of Python may be touched then.
 inline bool python_alive() noexcept {
 #if PY_VERSION_HEX >= 0x030D0000
