@@ -459,6 +459,7 @@ def test_the_producers_stream_waits_for_our_work_before_it_is_let_go():
 @pytest.mark.parametrize("worked", [True, False])
 def test_a_producer_without_a_stream_is_let_go_of_after_our_work(worked):
     memory, s = dv.zeros(COUNT, device=CUDA), dv.Stream(CUDA)
+    assert not any(memory.tolist())  # complete: the offer names no stream to wait for
     v = dv.from_cuda_array(offered(memory, stream=None))
     with delay(DELAY), counted_calls() as calls:
         if worked:
@@ -471,6 +472,7 @@ def test_a_producer_without_a_stream_is_let_go_of_after_our_work(worked):
 @EMULATED
 def test_the_host_waits_for_our_work_where_a_producer_has_destroyed_its_stream():
     memory, theirs, ours = dv.zeros(COUNT, device=CUDA), dv.Stream(CUDA), dv.Stream(CUDA)
+    assert not any(memory.tolist())  # made on another stream than theirs, and complete
     v = dv.from_cuda_array(offered(memory, stream=theirs.handle))
     with delay(DELAY):
         v.fill(7, stream=ours)
