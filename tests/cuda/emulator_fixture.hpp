@@ -7,6 +7,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -70,6 +71,17 @@ protected:
         EXPECT_EQ(now.pools, 0u);
         EXPECT_EQ(now.queued, 0u);
         EXPECT_FALSE(emulation::busy());
+    }
+
+    /// How many of one kind the ledger has, where there is one.
+    static void expect_alive(std::size_t emulation::Objects::*kind, std::size_t count) {
+        if (!filler().has(Feature::ledger)) return;
+        EXPECT_EQ(filler().objects().*kind, count);
+    }
+    /// On the emulator, what it said; others have words of their own.
+    static void expect_said(const std::string& said, const char* words) {
+        if (!filler().has(Feature::restart)) return;
+        EXPECT_NE(said.find(words), std::string::npos) << said;
     }
 
     unsigned char* device(std::size_t nbytes) const {
