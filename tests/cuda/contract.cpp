@@ -39,6 +39,8 @@ const char* name_of(Feature feature) {
             return "copies that stage pageable memory";
         case Feature::peers:
             return "peer access";
+        case Feature::strict:
+            return "arguments checked as CUDA's reference says";
     }
     return "?";
 }
@@ -79,7 +81,8 @@ public:
             return device_count() > 1 && runtime().DeviceCanAccessPeer(&can, 0, 1) == cudaSuccess &&
                    can;
         }
-        return feature == Feature::eager || feature == Feature::free_waits;
+        return feature == Feature::eager || feature == Feature::free_waits ||
+               feature == Feature::strict;
     }
     void start(const EmulatorOptions& options) override {
         need_devices(options.devices);
@@ -116,6 +119,7 @@ public:
             case Feature::order:
             case Feature::ledger:
             case Feature::restart:
+            case Feature::strict:
                 return false;
             case Feature::eager:
                 return !set_in_environment("CUDAEMU_LAZY");
@@ -165,6 +169,7 @@ public:
         delay_(us ? static_cast<long>(us) : standing("CUDAEMU_DELAY_US"),
                standing("CUDAEMU_JITTER_US"));
     }
+    void recover(void* block) override { EXPECT_EQ(runtime().Free(block), cudaSuccess); }
     void* peek(const void* pointer) const override { return peek_(pointer); }
 
 private:

@@ -29,6 +29,7 @@ enum class Feature {
     free_waits,  ///< cudaFree waits for the device
     staging,     ///< asynchronous copies of pageable memory stage it or wait
     peers,       ///< devices reach each other's memory
+    strict,      ///< every argument is checked as CUDA's reference says; cudaemu takes some unseen
 };
 
 class Filler {
@@ -56,6 +57,8 @@ public:
     virtual void fail(const std::string& name, int nth, int error);
     virtual void clear_faults() {}
     virtual void clear_sticky() {}
+    /// Frees a device block that a failed device has not taken back, once it has recovered.
+    virtual void recover(void*) {}
     virtual void set_delay(std::int64_t) {}
     virtual emulation::Objects objects() const;
     virtual void* peek(const void* device_pointer) const;

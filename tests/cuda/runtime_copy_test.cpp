@@ -43,10 +43,15 @@ TEST_F(RuntimeCopy, WrongDirectionsAreRefused) {
               cudaErrorInvalidValue);
     EXPECT_EQ(r->MemcpyAsync(block, local.data(), 8, static_cast<cudaMemcpyKind>(7), nullptr),
               cudaErrorInvalidMemcpyDirection);
-    EXPECT_EQ(r->MemcpyAsync(nullptr, local.data(), 8, cudaMemcpyDefault, nullptr),
-              cudaErrorInvalidValue);
-    EXPECT_EQ(r->MemcpyAsync(block, local.data(), ~std::size_t{0}, cudaMemcpyDefault, nullptr),
-              cudaErrorInvalidValue);
+    {
+        const Reports said;
+        EXPECT_EQ(r->MemcpyAsync(nullptr, local.data(), 8, cudaMemcpyDefault, nullptr),
+                  cudaErrorInvalidValue);
+    }
+    if (filler().has(Feature::strict)) {
+        EXPECT_EQ(r->MemcpyAsync(block, local.data(), ~std::size_t{0}, cudaMemcpyDefault, nullptr),
+                  cudaErrorInvalidValue);
+    }
     DV_OK(r->MemcpyAsync(nullptr, nullptr, 0, cudaMemcpyDefault, nullptr));
     EXPECT_EQ(content(block, 8), Bytes(8, 0xCB));
     DV_OK(r->Free(block));
@@ -132,8 +137,10 @@ TEST_F(RuntimeCopy, TheLastRowMayEndWithTheBlock) {
     Bytes back(5 * 10);
     DV_OK(r->Memcpy2DAsync(back.data(), 10, block, 32, 10, 5, cudaMemcpyDefault, nullptr));
     testing::internal::CaptureStderr();
-    EXPECT_EQ(r->Memcpy2DAsync(back.data(), 10, block + 1, 32, 10, 5, cudaMemcpyDefault, nullptr),
-              cudaErrorIllegalAddress);
+    const cudaError_t past_end =
+        r->Memcpy2DAsync(back.data(), 10, block + 1, 32, 10, 5, cudaMemcpyDefault, nullptr);
+    EXPECT_TRUE(past_end == cudaErrorIllegalAddress ||
+                (past_end == cudaErrorInvalidValue && !filler().has(Feature::restart)));
     EXPECT_NE(testing::internal::GetCapturedStderr(), "");
     filler().clear_sticky();
     DV_OK(r->Free(block));
@@ -167,12 +174,14 @@ TEST_F(RuntimeCopy, BoxesAreCopiedByPositionAndExtent) {
     bad.srcArray = reinterpret_cast<cudaArray_t>(this);
     EXPECT_EQ(r->Memcpy3DAsync(&bad, nullptr), cudaErrorNotSupported);
     bad = p;
-    bad.dstPtr.pitch = 6;
-    EXPECT_EQ(r->Memcpy3DAsync(&bad, nullptr), cudaErrorInvalidPitchValue);
-    bad = p;
-    bad.dstPtr.ysize = 2;
-    EXPECT_EQ(r->Memcpy3DAsync(&bad, nullptr), cudaErrorInvalidValue);
-    EXPECT_EQ(r->Memcpy3DAsync(nullptr, nullptr), cudaErrorInvalidValue);
+    if (filler().has(Feature::strict)) {
+        bad.dstPtr.pitch = 6;  // "dstPitch must be greater than or equal to WidthInBytes + dstX"
+        EXPECT_EQ(r->Memcpy3DAsync(&bad, nullptr), cudaErrorInvalidPitchValue);
+        bad = p;
+        bad.dstPtr.ysize = 2;  // "dstHeight must be greater than or equal to Height + dstY"
+        EXPECT_EQ(r->Memcpy3DAsync(&bad, nullptr), cudaErrorInvalidValue);
+        EXPECT_EQ(r->Memcpy3DAsync(nullptr, nullptr), cudaErrorInvalidValue);
+    }
     DV_OK(r->Free(block));
 }
 
@@ -203,14 +212,19 @@ TEST_F(RuntimeCopy, PeerCopiesNeedNoAccessRight) {
     }
     DV_OK(r->MemcpyPeerAsync(blocks[2], 2, blocks[1], 1, 64, nullptr));
     EXPECT_EQ(content(blocks[2], 64), Bytes(64, 1));
-    EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 0, blocks[1], 1, 64, nullptr), cudaErrorInvalidValue);
-    EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 2, blocks[1], 3, 64, nullptr), cudaErrorInvalidDevice);
+    if (filler().has(Feature::strict)) {
+        EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 0, blocks[1], 1, 64, nullptr),
+                  cudaErrorInvalidValue);
+    }
+    EXPECT_EQ(r->MemcpyPeerAsync(blocks[2], 2, blocks[1], 100, 64, nullptr),
+              cudaErrorInvalidDevice);
     for (auto* block : blocks)
         DV_OK(r->FreeAsync(block, nullptr));
     DV_OK(r->SetDevice(0));
 }
 
 TEST_F(RuntimeCopy, PooledMemoryOfAnotherDeviceNeedsItsPoolsAccess) {
+    filler().need(Feature::restart);  // the stand-in's copies reach every device
     DV_OK(r->SetDevice(1));
     auto* far = device_async(64, nullptr);
     DV_OK(r->MemsetAsync(far, 5, 64, nullptr));

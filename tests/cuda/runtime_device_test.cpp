@@ -43,8 +43,10 @@ TEST_F(RuntimeDevice, AnswersAttributesVersionsAndNames) {
     DV_OK(r->DeviceGetAttribute(&value, cudaDevAttrMemoryPoolsSupported, 2));
     EXPECT_EQ(value, 1);
     EXPECT_EQ(r->DeviceGetAttribute(&value, cudaDevAttrWarpSize, 3), cudaErrorInvalidDevice);
-    EXPECT_EQ(r->DeviceGetAttribute(&value, static_cast<cudaDeviceAttr>(0), 0),
-              cudaErrorInvalidValue);
+    if (filler().has(Feature::strict)) {
+        EXPECT_EQ(r->DeviceGetAttribute(&value, static_cast<cudaDeviceAttr>(0), 0),
+                  cudaErrorInvalidValue);
+    }
     DV_OK(r->RuntimeGetVersion(&value));
     EXPECT_EQ(value / 1000, 13);
     char name[256], start[4];
@@ -100,6 +102,7 @@ TEST_F(RuntimeDevice, ErrorsHaveCudasNamesAndTexts) {
 }
 
 TEST_F(RuntimeDevice, PeerAccessIsEnabledOnce) {
+    filler().need(Feature::peers);
     int can = -1;
     DV_OK(r->DeviceCanAccessPeer(&can, 0, 1));
     EXPECT_EQ(can, 1);
@@ -108,7 +111,9 @@ TEST_F(RuntimeDevice, PeerAccessIsEnabledOnce) {
     EXPECT_EQ(r->DeviceCanAccessPeer(&can, 0, 3), cudaErrorInvalidDevice);
     EXPECT_EQ(r->DeviceEnablePeerAccess(0, 0), cudaErrorInvalidDevice);
     EXPECT_EQ(r->DeviceEnablePeerAccess(1, 1), cudaErrorInvalidValue);
-    DV_OK(r->DeviceEnablePeerAccess(1, 0));
+    const cudaError_t first = r->DeviceEnablePeerAccess(1, 0);
+    EXPECT_TRUE(first == cudaSuccess ||
+                (first == cudaErrorPeerAccessAlreadyEnabled && !filler().has(Feature::restart)));
     EXPECT_EQ(r->DeviceEnablePeerAccess(1, 0), cudaErrorPeerAccessAlreadyEnabled);
 }
 

@@ -139,6 +139,7 @@ TEST_F(RuntimeEvent, StaleAndForgedHandlesAreRefused) {
 }
 
 TEST_F(RuntimeEvent, FlagsAreChecked) {
+    filler().need(Feature::strict);
     cudaEvent_t out = nullptr;
     EXPECT_EQ(r->EventCreateWithFlags(&out, 8), cudaErrorInvalidValue);
     EXPECT_EQ(r->EventCreateWithFlags(&out, cudaEventInterprocess), cudaErrorInvalidValue);

@@ -108,6 +108,7 @@ TEST_F(RuntimeFault, SeveralFaultsOfOneNameCountApart) {
 }
 
 TEST_F(RuntimeFault, UnknownNamesAndSenselessFaultsAreRefused) {
+    filler().need(Feature::restart);
     EXPECT_THROW(filler().fail("cudaMallok", 1, 2), NameError);
     EXPECT_THROW(filler().fail("Malloc", 1, 2), NameError);
     EXPECT_THROW((void)filler().count(""), NameError);
@@ -148,6 +149,7 @@ TEST_F(RuntimeFault, AnOperationFailsAsynchronouslyAndForGood) {
 }
 
 TEST_F(RuntimeFault, AFailedDeviceStillTakesItsObjectsBack) {
+    filler().need(Feature::ledger);
     const cudaStream_t on = stream();
     const cudaEvent_t e = event();
     auto* block = device(8);
@@ -206,6 +208,7 @@ TEST_F(RuntimeFault, HostFunctionsDoNotRunOnAFailedDevice) {
 }
 
 TEST_F(RuntimeFault, TheLogHasEveryCallInOrder) {
+    filler().need(Feature::order);
     filler().clear_calls();
     void* out = nullptr;
     DV_OK(r->Malloc(&out, 8));
@@ -224,6 +227,7 @@ TEST_F(RuntimeFault, TheLogHasEveryCallInOrder) {
 }
 
 TEST_F(RuntimeFault, TheLedgerCountsEveryKind) {
+    filler().need(Feature::ledger);
     const cudaStream_t on = stream();
     const cudaEvent_t e = event();
     auto* block = device(100);

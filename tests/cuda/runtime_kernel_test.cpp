@@ -129,6 +129,7 @@ TEST_F(RuntimeKernel, ACastReachesAsFarAsItsItems) {
 }
 
 TEST_F(RuntimeKernel, ACastOfWhatItDoesNotKnowIsRefused) {
+    filler().need(Feature::restart);  // a check of the emulator's: devview makes no such plan
     const CopyPlan plan = rows_plan(2, 1, 16, 16);
     for (const char* spec : {"g", "Zg", "4s", "P"}) {
         EXPECT_EQ(r->kernels.cast(plan, target_, type_of("d"), source_, type_of(spec), nullptr),
@@ -178,16 +179,22 @@ TEST_F(RuntimeKernel, AnotherDevicesMemoryNeedsPeerAccess) {
     DV_OK(r->SetDevice(1));
     auto* far = device(100);
     DV_OK(r->SetDevice(0));
-    testing::internal::CaptureStderr();
-    expect_illegal(r->kernels.copy(plan, far, source_, nullptr), "no peer access");
-    testing::internal::GetCapturedStderr();
-    DV_OK(r->DeviceEnablePeerAccess(1, 0));
-    DV_OK(r->kernels.copy(plan, far, source_, nullptr));
-    EXPECT_EQ(content(far, 100), Bytes(bytes_.begin(), bytes_.begin() + 100));
+    // Of a machine that is not new, another test may have enabled it already.
+    if (filler().has(Feature::restart) || !filler().has(Feature::peers)) {
+        const Reports said;
+        expect_illegal(r->kernels.copy(plan, far, source_, nullptr), "no peer access");
+    }
+    if (filler().has(Feature::peers)) {
+        const cudaError_t enabled = r->DeviceEnablePeerAccess(1, 0);
+        EXPECT_TRUE(enabled == cudaSuccess || !filler().has(Feature::restart));
+        DV_OK(r->kernels.copy(plan, far, source_, nullptr));
+        EXPECT_EQ(content(far, 100), Bytes(bytes_.begin(), bytes_.begin() + 100));
+    }
     DV_OK(r->Free(far));
 }
 
 TEST_F(RuntimeKernel, SenselessArgumentsAreRefused) {
+    filler().need(Feature::restart);  // a check of the emulator's: devview makes no such plan
     const CopyPlan good = rows_plan(10, 10, 10, 10);
     const auto pack = [&](const CopyPlan& plan, std::int64_t first, std::int64_t units) {
         return r->kernels.pack(plan, target_, source_, first, units, nullptr);

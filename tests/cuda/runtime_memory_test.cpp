@@ -82,7 +82,7 @@ TEST_F(RuntimeMemory, BlocksAreAlignedAndApart) {
     for (std::size_t nbytes : {1u, 511u, 512u, 513u, 70000u}) {
         blocks.push_back(device(nbytes));
         const auto begin = reinterpret_cast<std::uintptr_t>(blocks.back());
-        EXPECT_EQ(begin % 512, 0u);
+        EXPECT_EQ(begin % 256, 0u);  // as CUDA's programming guide promises
         EXPECT_EQ(filler().peek(static_cast<char*>(blocks.back()) + nbytes), nullptr);
         begins.insert(begin);
     }
@@ -92,6 +92,7 @@ TEST_F(RuntimeMemory, BlocksAreAlignedAndApart) {
 }
 
 TEST_F(RuntimeMemory, FreedAddressesAreNotReused) {
+    filler().need(Feature::recovery);
     std::set<void*> seen;
     for (int i = 0; i < 1000; ++i) {
         void* block = device(100);
@@ -101,6 +102,7 @@ TEST_F(RuntimeMemory, FreedAddressesAreNotReused) {
 }
 
 TEST_F(RuntimeMemory, AddressesAreReusedOnceAllAreUsed) {
+    filler().need(Feature::restart);
     EmulatorOptions options = options_;
     options.addresses = 1 << 20;
     start(options);
@@ -138,7 +140,9 @@ TEST_F(RuntimeMemory, ZeroAndAbsurdSizes) {
     }
     EXPECT_EQ(r->MallocAsync(&out, 0, nullptr), cudaErrorInvalidValue);
     EXPECT_EQ(r->MallocManaged(&out, 0, cudaMemAttachGlobal), cudaErrorInvalidValue);
-    EXPECT_EQ(r->MallocManaged(&out, 1, 0), cudaErrorInvalidValue);
+    if (filler().has(Feature::strict)) {
+        EXPECT_EQ(r->MallocManaged(&out, 1, 0), cudaErrorInvalidValue);
+    }
     EXPECT_EQ(r->HostAlloc(&out, 1, 8), cudaErrorInvalidValue);
 }
 
@@ -217,6 +221,7 @@ TEST_F(RuntimeMemory, FreesOfWhatIsNoBlockAreRefused) {
     auto* pooled = device_async(100, nullptr);
     auto* host = pinned(100);
     int local = 0;
+    const Reports said;
     EXPECT_EQ(r->Free(plain + 1), cudaErrorInvalidValue);
     EXPECT_EQ(r->Free(host), cudaErrorInvalidValue);
     EXPECT_EQ(r->Free(&local), cudaErrorInvalidValue);
@@ -249,6 +254,7 @@ TEST_F(RuntimeMemory, FreeWaitsForTheDeviceAndTakesPooledBlocks) {
 }
 
 TEST_F(RuntimeMemory, PinnedMemoryFreedUnderAQueuedCopyIsNoticed) {
+    filler().need(Feature::restart);  // elsewhere cudaFreeHost waits for what is queued
     const cudaStream_t on = stream();
     auto* block = device(64);
     auto* host = pinned(64);

@@ -37,6 +37,7 @@ protected:
 };
 
 TEST_F(RuntimePool, AccountsFollowUse) {
+    filler().need(Feature::restart);  // the stand-in's pools reserve nothing, a GPU's by pages
     void* a = device_async(1000, nullptr);
     void* b = device_async(500, nullptr);
     EXPECT_EQ(get(pool_, cudaMemPoolAttrUsedMemCurrent), 1500u);
@@ -62,6 +63,7 @@ TEST_F(RuntimePool, AccountsFollowUse) {
 }
 
 TEST_F(RuntimePool, ReservesGiveWayToOtherAllocations) {
+    filler().need(Feature::restart);
     DV_OK(set(pool_, cudaMemPoolAttrReleaseThreshold, ~std::uint64_t{0}));
     void* pooled = device_async(1 << 20, nullptr);
     DV_OK(r->FreeAsync(pooled, nullptr));
@@ -84,7 +86,9 @@ TEST_F(RuntimePool, FreeingIsOrderedOnTheStream) {
     DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     DV_OK(r->FreeAsync(block, on));
     expect_alive(&emulation::Objects::device_blocks, 1u);
-    EXPECT_NE(filler().peek(block), nullptr);
+    if (filler().has(Feature::restart)) {
+        EXPECT_NE(filler().peek(block), nullptr);  // elsewhere the allocation may still be queued
+    }
     gate.open();
     DV_OK(r->StreamSynchronize(on));
     expect_alive(&emulation::Objects::device_blocks, 0u);
@@ -93,6 +97,11 @@ TEST_F(RuntimePool, FreeingIsOrderedOnTheStream) {
 }
 
 TEST_F(RuntimePool, APoolOfOnesOwnHasItsOwnLimit) {
+    std::size_t free_before = 0;
+    std::size_t total = 0;
+    DV_OK(r->SetDevice(1));
+    DV_OK(r->MemGetInfo(&free_before, &total));
+    DV_OK(r->SetDevice(0));
     cudaMemPoolProps wanted = props();
     wanted.location.id = 1;
     wanted.maxSize = 1000;
@@ -113,9 +122,8 @@ TEST_F(RuntimePool, APoolOfOnesOwnHasItsOwnLimit) {
     DV_OK(r->DeviceSynchronize());
     DV_OK(r->SetDevice(1));
     std::size_t free_bytes = 0;
-    std::size_t total = 0;
     DV_OK(r->MemGetInfo(&free_bytes, &total));
-    EXPECT_EQ(free_bytes, total);
+    EXPECT_EQ(free_bytes, free_before);
 }
 
 TEST_F(RuntimePool, ManagedAndPinnedPoolsGiveHostMemoryOnceTheAllocationHasRun) {
@@ -150,14 +158,16 @@ TEST_F(RuntimePool, StaleForgedAndDefaultHandlesAreRefused) {
         EXPECT_EQ(r->MallocFromPoolAsync(&out, 8, bad, nullptr), cudaErrorInvalidValue);
     }
     EXPECT_EQ(r->MemPoolDestroy(pool_), cudaErrorInvalidValue);
-    EXPECT_EQ(r->DeviceGetDefaultMemPool(&own, 2), cudaErrorInvalidDevice);
+    EXPECT_EQ(r->DeviceGetDefaultMemPool(&own, 100), cudaErrorInvalidDevice);
 }
 
 TEST_F(RuntimePool, PropertiesAreChecked) {
     cudaMemPool_t own = nullptr;
     cudaMemPoolProps wanted = props();
-    wanted.location.id = 2;
-    EXPECT_EQ(r->MemPoolCreate(&own, &wanted), cudaErrorInvalidValue);
+    wanted.location.id = 100;
+    const cudaError_t nowhere = r->MemPoolCreate(&own, &wanted);
+    EXPECT_TRUE(nowhere == cudaErrorInvalidValue ||
+                (nowhere == cudaErrorInvalidDevice && !filler().has(Feature::restart)));
     wanted = props(cudaMemLocationTypeDevice, 0);
     EXPECT_EQ(r->MemPoolCreate(&own, &wanted), cudaErrorInvalidValue);
     wanted = props();
@@ -167,11 +177,12 @@ TEST_F(RuntimePool, PropertiesAreChecked) {
 }
 
 TEST_F(RuntimePool, AccessIsGivenToDevicesOnly) {
+    filler().need(Feature::strict);
     cudaMemAccessDesc access{};
     access.location = {cudaMemLocationTypeDevice, 0};
     access.flags = cudaMemAccessFlagsProtNone;
     EXPECT_EQ(r->MemPoolSetAccess(pool_, &access, 1), cudaErrorInvalidDevice);
-    access.location.id = 2;
+    access.location.id = 100;
     EXPECT_EQ(r->MemPoolSetAccess(pool_, &access, 1), cudaErrorInvalidDevice);
     access.location = {cudaMemLocationTypeHost, 0};
     EXPECT_EQ(r->MemPoolSetAccess(pool_, &access, 1), cudaErrorInvalidValue);

@@ -327,8 +327,10 @@ TEST_F(Stagings, RawStreamIsNotTouchedByTheWriteBack) {
 
 TEST_F(Stagings, FailedDeviceIsToldByWaitAndNothingIsLost) {
     set_release_error_handler([](const char*) noexcept {});
+    void* block = nullptr;
     {
         const View view = steps();
+        block = view.allocation()->data();
         filler().fail("kernel", 1, cudaErrorIllegalAddress);
         set_delay(20000);
         Staging staging(view, false);
@@ -339,6 +341,7 @@ TEST_F(Stagings, FailedDeviceIsToldByWaitAndNothingIsLost) {
     EXPECT_LE(release_errors(), failed_releases_ + 1) << "told once";
     failed_releases_ = release_errors();
     filler().clear_sticky();
+    filler().recover(block);
     set_release_error_handler(nullptr);
 }
 
