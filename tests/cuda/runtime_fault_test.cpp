@@ -144,6 +144,7 @@ TEST_F(RuntimeFault, AnOperationFailsAsynchronouslyAndForGood) {
     filler().clear_sticky();
     EXPECT_EQ(emulation::failure(0), "");
     DV_OK(r->MemsetAsync(block, 0, 64, nullptr));
+    DV_OK(r->DeviceSynchronize());
     DV_OK(r->Free(block));
     DV_OK(r->FreeHost(host));
 }

@@ -241,6 +241,7 @@ TEST_F(RuntimeMemory, FreesOfWhatIsNoBlockAreRefused) {
 }
 
 TEST_F(RuntimeMemory, FreeWaitsForTheDeviceAndTakesPooledBlocks) {
+    filler().need(Feature::free_waits);
     const cudaStream_t on = stream();
     auto* block = device_async(64, on);
     auto* host = pinned(64);
