@@ -55,13 +55,13 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def runtime():
-    """Start the emulator, once; with DEVVIEW_TEST_REAL=1 the real runtime is used instead."""
+    """Start the emulator, once; with DEVVIEW_TEST_RUNTIME=real there is nothing to start."""
     import devview as dv
     import support
 
     if support.REAL:
         if not any(str(device).startswith("cuda") for device in dv.devices()):
-            pytest.skip("missing: a CUDA device (DEVVIEW_TEST_REAL is set)")
+            pytest.skip("missing: a CUDA device (DEVVIEW_TEST_RUNTIME=real)")
     else:
         dv.emulate(devices=3, memory=support.DEVICE_MEMORY)
     return dv
@@ -104,7 +104,7 @@ def balance(request):
     limit = dv.pinned_limit()
     errors = dv.release_errors()
     yield
-    if emulated:
+    if emulated or support.STANDIN:
         dv.emulation.clear_faults()
         dv.emulation.clear_sticky()
         dv.emulation.set_delay(0)

@@ -20,13 +20,25 @@ import pytest
 from hypothesis import strategies as st
 
 import devview as dv
+import standin
 
-REAL = os.environ.get("DEVVIEW_TEST_REAL") == "1"
-EMULATED = pytest.mark.skipif(REAL, reason="needs the emulated device (DEVVIEW_TEST_REAL is set)")
+# "real": the real runtime, on a GPU or on a stand-in for one, which has most of dv.emulation.
+REAL = os.environ.get("DEVVIEW_TEST_RUNTIME", "emulator") == "real"
+STANDIN = REAL and standin.THERE
+EMULATED = pytest.mark.skipif(
+    REAL and not STANDIN, reason="missing: the emulator's controls (DEVVIEW_TEST_RUNTIME=real)"
+)
+if REAL:
+    # Of a stand-in what it has; what it has not skips the test that asks.
+    dv.emulation = standin.Controls() if STANDIN else standin.Missing()
 
 MIB = 1 << 20
 DEVICE_MEMORY = 256 * MIB
-CUDA_DEVICES = ("cuda:0",) if REAL else ("cuda:0", "cuda:1", "cuda:2")
+CUDA_DEVICES = (
+    tuple(str(d) for d in dv.devices() if str(d).startswith("cuda:"))[:3] or ("cuda:0",)
+    if REAL
+    else ("cuda:0", "cuda:1", "cuda:2")
+)
 DEVICES = ("cpu", *CUDA_DEVICES, "pinned", "managed")
 
 # Formats that struct knows, with values that reach the ends of their range.
@@ -121,6 +133,11 @@ WAITS = ("cudaEventSynchronize", "cudaStreamSynchronize", "cudaDeviceSynchronize
 def counted_calls():
     """Give a Counter that holds, at the end of the block, the runtime calls made in it."""
     counts: Counter = Counter()
+    if STANDIN:
+        first = dv.emulation.counts()
+        yield counts
+        counts.update(dv.emulation.counts() - first)
+        return
     before = len(dv.emulation.calls)
     yield counts
     counts.update(dv.emulation.calls[before:])
@@ -152,7 +169,8 @@ def run_script(
 ) -> Outcome:
     """Run Python code in a new interpreter; `np`, `dv` (and `gc`, `sys`) are imported."""
     head = "import gc, os, sys, threading\nimport numpy as np\nimport devview as dv\n"
-    if emulate:
+    # Scripts that use the emulator's controls have the emulator everywhere.
+    if emulate and not (REAL and "emulation" not in script):
         head += "dv.emulate(devices=3)\n"
     variables = {k: v for k, v in os.environ.items() if not k.startswith("DEVVIEW_")}
     # The package's own folder, so that an in-place build is found from any working directory.

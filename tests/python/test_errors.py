@@ -123,7 +123,7 @@ assert dv.copy(v).tolist() == [0, 0, 0] and memoryview(v).tobytes() == bytes(3)
 
 def test_no_driver_is_a_clear_error_and_the_host_still_works():
     if REAL:
-        pytest.skip("missing: a machine without a driver (DEVVIEW_TEST_REAL is set)")
+        pytest.skip("missing: a machine without a driver (DEVVIEW_TEST_RUNTIME=real)")
     lines = run_clean(NO_DRIVER, emulate=False).splitlines()
     if lines[0] != "['cpu']":
         pytest.skip("missing: a machine without a CUDA device")
