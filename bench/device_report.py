@@ -91,6 +91,7 @@ def draw(path: Path, about: dict[str, Any], rows: list[Row], libraries: list[str
         figsize=(9, 1.5 + 0.3 * sum(heights)),
         height_ratios=heights,
         squeeze=False,
+        sharex=True,
         layout="constrained",
     )
     for panel, group in zip(panels[:, 0], groups, strict=True):
