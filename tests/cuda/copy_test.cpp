@@ -112,22 +112,22 @@ TEST_F(Copy, EveryLayoutWithinTheHost) {
 
 TEST_F(Copy, EveryLayoutToADevice) {
     expect_all_layouts(cuda_device(0), kCpu);
-    expect_all_layouts(cuda_device(1), kPinned);
-    expect_all_layouts(cuda_device(2), kManaged);
+    expect_all_layouts(some_device(1), kPinned);
+    expect_all_layouts(some_device(2), kManaged);
 }
 
 TEST_F(Copy, EveryLayoutFromADevice) {
-    expect_all_layouts(kCpu, cuda_device(1));
+    expect_all_layouts(kCpu, some_device(1));
     expect_all_layouts(kPinned, cuda_device(0));
-    expect_all_layouts(kManaged, cuda_device(2));
+    expect_all_layouts(kManaged, some_device(2));
 }
 
-TEST_F(Copy, EveryLayoutWithinADevice) { expect_all_layouts(cuda_device(1), cuda_device(1)); }
+TEST_F(Copy, EveryLayoutWithinADevice) { expect_all_layouts(some_device(1), some_device(1)); }
 
 TEST_F(Copy, EveryLayoutBetweenDevices) { expect_all_layouts(cuda_device(2), cuda_device(1)); }
 
 TEST_F(Copy, DestinationThatStandsStillKeepsTheLastItem) {
-    for (const Device to : {kCpu, kPinned, cuda_device(0), cuda_device(1)}) {
+    for (const Device to : {kCpu, kPinned, cuda_device(0), some_device(1)}) {
         const View row = make_view({6, 1}, to);
         const std::int64_t shape[] = {4, 6, 5};
         const View dst = row.broadcast_to(3, shape);
@@ -177,15 +177,15 @@ TEST_F(Copy, OverlapIsAsIfThroughATemporary) {
 TEST_F(Copy, EmptyViewsMakeNoCall) {
     const View dst = make_view({0, 5}, cuda_device(0));
     const View src = make_view({0, 5}, kPinned);
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(dst, src);
     fill(dst, "\0\0\0\0");
-    EXPECT_TRUE(emulation::calls().empty());
+    EXPECT_TRUE(filler().counts().empty());
 }
 
 TEST_F(Copy, ZeroDimensionalViewsHaveOneItem) {
     const View src = make_view({}, cuda_device(0), 5);
-    for (const Device to : {kCpu, kPinned, cuda_device(0), cuda_device(1)}) {
+    for (const Device to : {kCpu, kPinned, cuda_device(0), some_device(1)}) {
         const View dst = make_view({}, to);
         copy(dst, src);
         EXPECT_EQ(items(dst), pattern(4, 5));
@@ -197,7 +197,7 @@ TEST_F(Copy, BadArgumentsAreRefusedBeforeAnyCall) {
     View gone = a;
     gone.release();
     const View turned = make_view({3, 4}, kCpu), halves = make_view({4, 3}, kCpu, 1, Format("h"));
-    emulation::clear_calls();
+    filler().clear_calls();
     EXPECT_THROW(copy(a, turned), LayoutError);
     EXPECT_THROW(copy(a, halves), LayoutError);
     EXPECT_THROW(copy(a.as_readonly(), a), BufferError);
@@ -206,11 +206,12 @@ TEST_F(Copy, BadArgumentsAreRefusedBeforeAnyCall) {
     EXPECT_THROW(fill(gone, "abcd"), ReleasedError);
     EXPECT_THROW(fill(a.as_readonly(), "abcd"), BufferError);
     EXPECT_THROW(copy_to(gone, kCpu), ReleasedError);
-    EXPECT_TRUE(emulation::calls().empty());
+    EXPECT_TRUE(filler().counts().empty());
 }
 
 TEST_F(Copy, StreamOfAnotherDeviceIsRefusedByName) {
     const View a = make_view({4}, cuda_device(0)), b = make_view({4}, kPinned);
+    Filler::need_devices(3);
     const Stream other = make_stream(2);
     try {
         copy(a, b, other);
@@ -232,11 +233,11 @@ TEST_F(Copy, RoutesTakeTheFewestCalls) {
     };
     const auto total = [] {
         std::map<std::string, std::size_t> calls;
-        for (const std::string& call : emulation::calls()) {
+        for (const auto& [call, times] : filler().counts()) {
             if (call.rfind("cudaMemcpy", 0) == 0 || call == "cudaLaunchKernel" ||
                 call == "cudaMallocAsync" || call == "cudaFreeAsync" ||
                 call.find("Synchronize") != std::string::npos) {
-                ++calls[call];
+                calls[call] = times;
             }
         }
         return calls;
@@ -268,7 +269,7 @@ TEST_F(Copy, RoutesTakeTheFewestCalls) {
         const View src = layouts().at(to_device ? "dense" : c.name)(c.from, 2);
         copy(dst, src);  // settles pools
         drain();
-        emulation::clear_calls();
+        filler().clear_calls();
         copy(dst, src);
         EXPECT_EQ(total(), c.calls)
             << c.name << " " << to_string(c.to) << " from " << to_string(c.from);
@@ -276,7 +277,7 @@ TEST_F(Copy, RoutesTakeTheFewestCalls) {
     const View f_host = layouts().at("fortran")(kPinned, 1);
     const View f_device = layouts().at("fortran")(d0, 2);
     copy(f_host, f_device);
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(f_host, f_device);
     EXPECT_EQ(total(), one_memcpy) << "both sides dense in the same order";
 }
@@ -285,12 +286,14 @@ TEST_F(Copy, PinnedCopiesReturnAtOnceAndAreOrdered) {
     const Stream first = make_stream(0), second = make_stream(0);
     const View a = make_view({64}, kPinned, 1), b = make_view({64}, cuda_device(0), 2);
     const View c = make_view({64}, kPinned, 3);
-    emulation::clear_calls();
+    filler().clear_calls();
     set_delay(20000);
     copy(b, a, first);
     copy(c, b, second);
     EXPECT_EQ(count("cudaEventSynchronize") + count("cudaStreamSynchronize"), 0u);
-    EXPECT_GT(emulation::objects().queued, 0u);
+    if (filler().has(Feature::delays)) {
+        EXPECT_FALSE(query(second));
+    }
     EXPECT_EQ(items(c), pattern(256, 1));
 }
 
@@ -326,6 +329,7 @@ TEST_F(Copy, PageableCopiesAreCompleteOnReturn) {
 }
 
 TEST_F(Copy, PeerCopiesOrderTheStreamsOfBothDevices) {
+    Filler::need_devices(3);
     for (const char* layout : {"dense", "steps"}) {
         const Stream at_source = make_stream(1), at_target = make_stream(2);
         const View a = layouts().at("dense")(kPinned, 1);
@@ -349,6 +353,7 @@ TEST_F(Copy, PeerCopiesOrderTheStreamsOfBothDevices) {
 }
 
 TEST_F(Copy, PeerCopiesFollowTheStreamTheyWereGiven) {
+    Filler::need_devices(3);
     const Stream at_source = make_stream(1), at_target = make_stream(2);
     const View b = layouts().at("steps")(cuda_device(1), 2);
     const View c = layouts().at("steps")(cuda_device(2), 3);
@@ -368,7 +373,7 @@ TEST_F(Copy, PeerCopiesFollowTheStreamTheyWereGiven) {
     copy(c, dense, at_source);
     synchronize(at_source);  // and now the target must be complete, for whoever looks at it
     const auto* const there =
-        static_cast<const unsigned char*>(emulation::peek(c.allocation()->data()));
+        static_cast<const unsigned char*>(filler().peek(c.allocation()->data()));
     const Bytes seen(there, there + nbytes);
     EXPECT_EQ(items_in(seen, c), items(dense));
 }
@@ -378,7 +383,7 @@ TEST_F(Copy, PeerAccessIsNotNeeded) {
     options.devices = 3;
     options.memory = kMemory;
     options.peer_access = false;
-    emulate(options);
+    start(options);
     expect_copied(layouts().at("steps")(cuda_device(0), 1), layouts().at("rows")(cuda_device(1), 2),
                   "no access");
 }
@@ -390,7 +395,7 @@ TEST_F(Copy, WorkThatBrokeOffIsStillWaitedFor) {
     const View busy = make_view({1}, cuda_device(0));
     set_delay(10000);
     keep_busy(busy, side);
-    emulation::fail("cudaMemcpyAsync", 1, cudaErrorInvalidValue);
+    filler().fail("cudaMemcpyAsync", 1, cudaErrorInvalidValue);
     EXPECT_THROW(copy(pinned, source, side), DeviceError);
     source.release();  // the pack kernel is still queued: a free on the idle home would be fatal
 }
@@ -407,32 +412,31 @@ TEST_F(Chunks, LargePageableCopiesStayUnderThePinnedLimit) {
     copy(device, host);
     copy(back, device);
     EXPECT_EQ(std::memcmp(back.data(), host.data(), kBytes), 0);
-    EXPECT_LE(pinned_gauge().peak_bytes, 8 * kMiB);
-    EXPECT_GT(pinned_gauge().peak_bytes, 0u);
+    expect_peak(8 * kMiB, 1);
 }
 
 TEST_F(Chunks, HostAndDeviceWorkAtTheSameTime) {
     const View device = make_view({64 << 20}, cuda_device(0), 2, Format("B"));
     const View host = make_view({64 << 20}, kCpu, 3, Format("B"));
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(host, device);
     // The device has the next chunk to fill before the host waits for the first.
-    const auto calls = emulation::calls();
+    const auto calls = filler().calls();
     const auto first_wait = std::find(calls.begin(), calls.end(), "cudaEventSynchronize");
     EXPECT_EQ(std::count(calls.begin(), first_wait, "cudaMemcpyAsync"), 2);
     EXPECT_EQ(count("cudaMemcpyAsync"), 4u);
 }
 
 TEST_F(Chunks, StridedOnBothSidesIsRightToTheByte) {
-    set_pinned_limit(kMiB);
+    set_pinned_limit(256 << 10);
     const View device =
-        make_view({700, 501, 5}, cuda_device(0), 2).slice(1, {}, {}, -1).slice(2, 0, 5, 2);
-    const View host = make_view({3, 701, 501}, kCpu, 3).slice(1, 1, {});
+        make_view({100, 301, 5}, cuda_device(0), 2).slice(1, {}, {}, -1).slice(2, 0, 5, 2);
+    const View host = make_view({3, 101, 301}, kCpu, 3).slice(1, 1, {});
     const View turned = permute(host, {1, 2, 0});
     expect_copied(turned, device, "to the host");
     put_block(*host.allocation(), pattern(host.allocation()->nbytes(), 11));
     expect_copied(device, turned, "to the device");
-    EXPECT_LE(pinned_gauge().peak_bytes, kMiB);
+    expect_peak(256 << 10);
 }
 
 TEST_F(Chunks, RowsLongerThanAChunkAreCut) {
@@ -452,7 +456,7 @@ TEST_F(Chunks, ChunkOfACopyThatBrokeOffIsNotReusedTooEarly) {
     const Stream stream = make_stream(0);
     copy(device, host, stream);
     set_delay(20000);
-    emulation::fail("cudaEventRecord", 2, cudaErrorInvalidValue);  // after the block's, the chunk's
+    filler().fail("cudaEventRecord", 2, cudaErrorInvalidValue);  // after the block's, the chunk's
     EXPECT_THROW(copy(device, host, stream), DeviceError);
     const PinnedBlock chunk = PinnedBlock::take(64 << 10);
     ASSERT_EQ(count("cudaHostAlloc"), 1u) << "the test was to get the very chunk";
@@ -495,14 +499,15 @@ TEST_F(Chunks, WithoutPinnedMemoryPageableChunksDo) {
     const View host = make_view({3000, 501}, kCpu, 3);
     expect_copied(host, device, "to the host");
     expect_copied(device, host, "to the device");
-    EXPECT_EQ(emulation::objects().pinned_bytes, 0u);
+    expect_pinned(0);
 }
 
 TEST_F(Chunks, FullDeviceStillGivesAStridedViewAway) {
     EmulatorOptions options;
     options.devices = 3;
     options.memory = 32 * kMiB;
-    emulate(options);
+    start(options);
+    Filler::need_memory(options.memory);
     const View device = make_view({12 << 10, 2}, cuda_device(0), 2, Format("1024s")).slice(1, 0, 1);
     const View host = make_view({12 << 10, 1}, kPinned, 3, Format("1024s"));
     const Bytes wanted = items(device);
@@ -530,7 +535,7 @@ protected:
 };
 
 TEST_F(Fill, EveryLayoutOnEveryDevice) {
-    for (const Device device : {kCpu, kPinned, kManaged, cuda_device(0), cuda_device(2)}) {
+    for (const Device device : {kCpu, kPinned, kManaged, cuda_device(0), some_device(2)}) {
         for (const auto& [name, make] : layouts()) {
             expect_filled(make(device, 1), pattern(4, 77));
             expect_filled(make(device, 1), Bytes(4, 9));
@@ -548,19 +553,19 @@ TEST_F(Fill, EveryItemsize) {
 
 TEST_F(Fill, DenseViewsOfEqualBytesAreOneMemset) {
     const View view = make_view({6, 7}, cuda_device(0)).transpose().slice(0, {}, {}, -1);
-    emulation::clear_calls();
+    filler().clear_calls();
     fill(view, "\1\1\1\1");
     EXPECT_EQ(count("cudaMemsetAsync"), 1u);
     EXPECT_EQ(count("cudaLaunchKernel"), 0u);
-    emulation::clear_calls();
+    filler().clear_calls();
     fill(view, "\1\1\1\2");
     EXPECT_EQ(count("cudaMemsetAsync"), 0u);
     EXPECT_EQ(count("cudaLaunchKernel"), 1u);
 }
 
 TEST_F(Copy, CopyToMakesADenseViewAnywhere) {
-    const View source = layouts().at("steps")(cuda_device(1), 3);
-    for (const Device to : {kCpu, kPinned, kManaged, cuda_device(0), cuda_device(1)}) {
+    const View source = layouts().at("steps")(some_device(1), 3);
+    for (const Device to : {kCpu, kPinned, kManaged, cuda_device(0), some_device(1)}) {
         for (const Order order : {Order::C, Order::F}) {
             const View made = copy_to(source, to, order);
             EXPECT_EQ(made.device(), to);
@@ -604,20 +609,24 @@ private:
                     const Operation& operation) {
         for (int n = 1;; ++n) {
             const std::string where = what + ": " + name + " fails at " + std::to_string(n);
-            emulation::clear_calls();
-            emulation::fail(name, n,
-                            std::string(name).find("Alloc") != std::string::npos
-                                ? cudaErrorMemoryAllocation
-                                : cudaErrorInvalidValue);
+            filler().clear_calls();
+            filler().fail(name, n,
+                          std::string(name).find("Alloc") != std::string::npos
+                              ? cudaErrorMemoryAllocation
+                              : cudaErrorInvalidValue);
             try {
                 operation();
                 ++survived_;
             } catch (const DeviceError& error) {
-                EXPECT_EQ(error.code(), cudaErrorInvalidValue) << where << error.what();
+                // Thrust has an error of its own for a device that it could not learn.
+                const bool learnt =
+                    error.code() == cudaErrorInvalidDevice && std::string(name) == "cudaGetDevice";
+                EXPECT_TRUE(error.code() == cudaErrorInvalidValue || learnt)
+                    << where << error.what();
             } catch (const OutOfMemory&) {
             }
             const bool met = count(name) >= static_cast<std::size_t>(n);
-            emulation::clear_faults();
+            filler().clear_faults();
             EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess) << where;
             expect_same(Level::now(), before, where);
             ASSERT_NO_THROW(operation()) << "after " << where;
@@ -629,16 +638,16 @@ private:
 };
 
 TEST_F(Sweep, Allocation) {
-    const Stream stream = make_stream(1);
-    for (const Device device : {cuda_device(1), kPinned, kManaged}) {
-        const Stream on = device == cuda_device(1) ? stream : Stream{};
+    const Device last = some_device(1);
+    const Stream stream = make_stream(last.id);
+    for (const Device device : {last, kPinned, kManaged}) {
+        const Stream on = device == last ? stream : Stream{};
         expect_strong("allocate " + to_string(device), [&] {
             const auto block = allocate_zeroed(1000, device, on);
             EXPECT_EQ(live_allocation_count(), 1u);
         });
     }
-    expect_strong(
-        "raw", [&] { allocate(10, cuda_device(1), Stream::raw(cuda_device(1), stream.handle())); });
+    expect_strong("raw", [&] { allocate(10, last, Stream::raw(last, stream.handle())); });
     EXPECT_GT(runs_, 10);
 }
 
@@ -675,8 +684,8 @@ TEST_F(Sweep, CopiesAcrossTheBus) {
 
 TEST_F(Sweep, ChunkedCopies) {
     set_pinned_limit(256 << 10);
-    const View device = make_view({90000, 3}, cuda_device(0), 1).slice(1, 0, 2);
-    const View host = make_view({90000, 2}, kCpu, 1);
+    const View device = make_view({6000, 3}, cuda_device(0), 1, Format("16s")).slice(1, 0, 2);
+    const View host = make_view({6000, 2}, kCpu, 1, Format("16s"));
     expect_strong("to the host", [&] { copy(host, device); });
     expect_strong("to the device", [&] { copy(device, host); });
 }
@@ -695,7 +704,7 @@ TEST_F(Sweep, CopiesOnAndBetweenDevices) {
 TEST_F(Sweep, Fills) {
     const View view = layouts().at("steps")(cuda_device(0), 1);
     const View large = make_view({8}, cuda_device(0), 1, Format("100s")).slice(0, {}, {}, 2);
-    const View dense = make_view({100}, cuda_device(1), 1);
+    const View dense = make_view({100}, some_device(1), 1);
     const Bytes item = pattern(100, 1);
     expect_strong("kernel", [&] { fill(view, item.data()); });
     expect_strong("large", [&] { fill(large, item.data()); });
@@ -703,7 +712,7 @@ TEST_F(Sweep, Fills) {
 }
 
 TEST_F(Sweep, Stagings) {
-    const View view = layouts().at("steps")(cuda_device(1), 1);
+    const View view = layouts().at("steps")(some_device(1), 1);
     expect_strong("read-only", [&] {
         Staging staging(view, false);
         staging.wait();

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "contract.hpp"
 #include "devview/copy.hpp"
 #include "devview/cuda/emulation.hpp"
 #include "devview/cuda/memory.hpp"
@@ -27,7 +28,15 @@ using Shape = std::vector<std::int64_t>;
 constexpr Device kCpu{};
 constexpr Device kPinned{DeviceType::cuda_host, 0};
 constexpr Device kManaged{DeviceType::cuda_managed, 0};
-constexpr Device cuda_device(int id) { return Device{DeviceType::cuda, id}; }
+/// As a test numbers its devices, up to three. One that this machine has not got skips the test.
+inline Device cuda_device(int id) {
+    if (id > 0 && id < 3) cuda::Filler::need_devices(id + 1);
+    return Device{DeviceType::cuda, id};
+}
+/// The device of that number, or the last one, for tests that need no particular one.
+inline Device some_device(int id) {
+    return Device{DeviceType::cuda, std::min(id, std::max(cuda::device_count() - 1, 0))};
+}
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
@@ -145,12 +154,10 @@ struct Level {
         drain();
         cuda::trim();
         drain();
-        Level level{cuda::emulation::objects(),
-                    {},
-                    live_allocation_count(),
-                    cuda::pinned_gauge().live_bytes};
+        Level level{{}, {}, live_allocation_count(), cuda::pinned_gauge().live_bytes};
+        if (cuda::filler().has(cuda::Feature::ledger)) level.emulated = cuda::filler().objects();
         for (int id = 0; id < 4; ++id) {
-            level.live_bytes.push_back(memory_gauge(cuda_device(id)).live_bytes);
+            level.live_bytes.push_back(memory_gauge(Device{DeviceType::cuda, id}).live_bytes);
         }
         for (const Device device : {kCpu, kPinned, kManaged}) {
             level.live_bytes.push_back(memory_gauge(device).live_bytes);
@@ -172,28 +179,26 @@ inline void expect_same(const Level& now, const Level& before, const std::string
     EXPECT_EQ(now.pinned_live, before.pinned_live) << where;
 }
 
-/// Three emulated devices; fails if a test leaves anything alive, an error in the slot, another
-/// device current, or a release that failed.
+/// Three devices, or as many as there are; fails if a test leaves anything alive, an error in the
+/// slot, another device current, or a release that failed.
 class Emulated : public ::testing::Test {
 protected:
     static constexpr std::size_t kMemory = 256 * kMiB;
 
     void SetUp() override {
-        cuda::EmulatorOptions options;
-        options.devices = 3;
-        options.memory = kMemory;
-        cuda::emulate(options);
+        start(machine());
         limit_ = cuda::pinned_limit();
         cuda::set_pinned_limit(64 * kMiB);
         failed_releases_ = release_errors();
         before_ = Level::now();
-        cuda::emulation::clear_calls();
+        cuda::filler().clear_calls();
     }
 
     void TearDown() override {
-        cuda::emulation::clear_faults();
-        cuda::emulation::set_delay(0);
-        cuda::emulation::clear_sticky();
+        cuda::Filler& filler = cuda::filler();
+        filler.clear_faults();
+        filler.set_delay(0);
+        filler.clear_sticky();
         EXPECT_EQ(cuda::runtime().PeekAtLastError(), cudaSuccess);
         int current = -1;
         EXPECT_EQ(cuda::runtime().GetDevice(&current), cudaSuccess);
@@ -203,8 +208,34 @@ protected:
         cuda::set_pinned_limit(limit_);
     }
 
-    static std::size_t count(const char* name) { return cuda::emulation::count(name); }
-    static void set_delay(std::int64_t us) { cuda::emulation::set_delay(us); }
+    /// What every test starts with.
+    static cuda::EmulatorOptions machine() {
+        cuda::EmulatorOptions options;
+        options.devices = 3;
+        options.memory = kMemory;
+        return options;
+    }
+    /// Another machine for the rest of the test.
+    static void start(cuda::EmulatorOptions options) {
+        if (!cuda::filler().has(cuda::Feature::restart)) options.devices = 1;
+        cuda::filler().start(options);
+    }
+
+    /// Bytes of pinned memory that the runtime has given out.
+    static void expect_pinned(std::size_t nbytes) {
+        if (!cuda::filler().has(cuda::Feature::ledger)) return;
+        EXPECT_EQ(cuda::filler().objects().pinned_bytes, nbytes);
+    }
+
+    /// The most pinned memory of this test; where there is no new machine the process's is kept.
+    static void expect_peak(std::size_t nbytes, std::size_t least = 0) {
+        if (!cuda::filler().has(cuda::Feature::restart)) return;
+        EXPECT_LE(cuda::pinned_gauge().peak_bytes, nbytes);
+        EXPECT_GE(cuda::pinned_gauge().peak_bytes, least);
+    }
+
+    static std::size_t count(const char* name) { return cuda::filler().count(name); }
+    static void set_delay(std::int64_t us) { cuda::filler().set_delay(us); }
 
     std::uint64_t failed_releases_ = 0;
 

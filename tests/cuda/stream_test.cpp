@@ -27,7 +27,7 @@ int current_device() {
 
 TEST_F(Streams, CheckNamesCallErrorAndCodeAndCleansTheSlot) {
     int count = 0;
-    emulation::fail("cudaGetDeviceCount", 1, cudaErrorInvalidValue);
+    filler().fail("cudaGetDeviceCount", 1, cudaErrorInvalidValue);
     const cudaError_t status = runtime().GetDeviceCount(&count);
     try {
         check(status, "get device count");
@@ -46,7 +46,7 @@ TEST_F(Streams, ForeignErrorStaysInTheSlot) {
     ASSERT_NE(runtime().SetDevice(99), cudaSuccess);
     const Stream stream = make_stream(0);
     Event::record(stream).wait();
-    const View view = make_view({4}, cuda_device(1));
+    const View view = make_view({4}, some_device(1));
     copy_to(view, kPinned);
     // A failed call of ours that has not filled the slot.
     EXPECT_THROW(check(cudaErrorInvalidValue, "test"), DeviceError);
@@ -54,6 +54,7 @@ TEST_F(Streams, ForeignErrorStaysInTheSlot) {
 }
 
 TEST_F(Streams, GuardRestoresTheDeviceAlsoWhenSomethingThrows) {
+    Filler::need_devices(3);
     EXPECT_THROW(
         {
             const DeviceGuard guard(2);
@@ -62,12 +63,13 @@ TEST_F(Streams, GuardRestoresTheDeviceAlsoWhenSomethingThrows) {
         },
         std::runtime_error);
     EXPECT_EQ(current_device(), 0);
-    emulation::clear_calls();
+    filler().clear_calls();
     { const DeviceGuard guard(0); }
     EXPECT_EQ(count("cudaSetDevice"), 0u);
 }
 
 TEST_F(Streams, UnknownDevicesAreRefusedByName) {
+    Filler::need_devices(3);
     EXPECT_EQ(device_count(), 3);
     EXPECT_NO_THROW(require_device(2));
     for (const int id : {3, -1}) {
@@ -84,7 +86,7 @@ TEST_F(Streams, UnknownDevicesAreRefusedByName) {
 }
 
 TEST_F(Streams, WithoutADriverTheMessageSaysWhatToDo) {
-    emulation::fail("cudaGetDeviceCount", 1, cudaErrorInsufficientDriver);
+    filler().fail("cudaGetDeviceCount", 1, cudaErrorInsufficientDriver);
     try {
         require_device(0);
         FAIL();
@@ -92,20 +94,21 @@ TEST_F(Streams, WithoutADriverTheMessageSaysWhatToDo) {
         EXPECT_EQ(error.code(), cudaErrorInsufficientDriver);
         EXPECT_NE(std::string(error.what()).find("devview.emulate()"), std::string::npos);
     }
-    emulation::fail("cudaGetDeviceCount", 1, cudaErrorNoDevice);
+    filler().fail("cudaGetDeviceCount", 1, cudaErrorNoDevice);
     EXPECT_EQ(device_count(), 0);
 }
 
 TEST_F(Streams, StreamIsDestroyedWithItsLastCopy) {
-    const std::size_t before = emulation::objects().streams;
-    Stream stream = make_stream(1);
+    const Device device = some_device(1);
+    Stream stream = make_stream(device.id);
     EXPECT_TRUE(stream.held());
-    EXPECT_EQ(stream.device(), cuda_device(1));
+    EXPECT_EQ(stream.device(), device);
     Stream copy = stream;
+    filler().clear_calls();
     stream = Stream{};
-    EXPECT_EQ(emulation::objects().streams, before + 1);
+    EXPECT_EQ(count("cudaStreamDestroy"), 0u);
     copy = Stream{};
-    EXPECT_EQ(emulation::objects().streams, before);
+    EXPECT_EQ(count("cudaStreamDestroy"), 1u);
 }
 
 TEST_F(Streams, HandleOfNoneAndZeroIsLegacy) {
@@ -188,15 +191,15 @@ TEST_F(Uses, WithoutTheRecordTheReaderSeesOldBytes) {
 TEST_F(Uses, HomeNeedsNoEventAndNoWait) {
     const View view = make_view({256}, cuda_device(0), 1, Format("B"), home_);
     drain();
-    emulation::clear_calls();
+    filler().clear_calls();
     view.allocation()->uses()->record(home_);
     view.allocation()->uses()->order(home_);
-    EXPECT_TRUE(emulation::calls().empty());
+    EXPECT_TRUE(filler().counts().empty());
 }
 
 TEST_F(Uses, HeldStreamsAreRememberedOnceAndRecordedAtTheRelease) {
     View view = make_view({256}, cuda_device(0), 1, Format("B"), home_);
-    emulation::clear_calls();
+    filler().clear_calls();
     for (int k = 0; k < 5; ++k)
         view.allocation()->uses()->record(other_);
     EXPECT_EQ(count("cudaEventRecord"), 0u);
@@ -213,7 +216,7 @@ TEST_F(Uses, RawHandlesAreRecordedAtEachUseAndNeverTouchedLater) {
     set_delay(10000);
     write_silently(view, 7, raw);
     view.allocation()->uses()->record(raw);
-    emulation::clear_calls();
+    filler().clear_calls();
     view.allocation()->uses()->record(raw);
     EXPECT_EQ(count("cudaEventRecord"), 1u);
     foreign = Stream{};  // destroyed, with its work still to be done
@@ -229,7 +232,7 @@ TEST_F(Uses, RecycledHandleDoesNotHideTheOlderUse) {
     options.memory = kMemory;
     options.recycle_streams = true;
     home_ = other_ = Stream{};
-    emulate(options);
+    start(options);
     home_ = make_stream(0);
     const View view = make_view({256}, cuda_device(0), 1, Format("B"), home_);
     const View seen = make_view({256}, kPinned, 2, Format("B"));
@@ -279,16 +282,16 @@ TEST_F(Uses, PerThreadStreamOfAnotherThreadIsKeptApart) {
 TEST_F(Uses, WaitIsForAllAndForgetsWhatIsDone) {
     const View view = make_view({256}, kPinned, 1, Format("B"));
     const View source = make_view({256}, cuda_device(0), 3, Format("B"), home_);
-    const View far = make_view({256}, cuda_device(1), 4, Format("B"));
+    const View far = make_view({256}, some_device(1), 4, Format("B"));
     set_delay(5000);
     copy(view, source, other_);
-    copy(far, view, make_stream(1));
-    emulation::clear_calls();
+    copy(far, view, make_stream(far.device().id));
+    filler().clear_calls();
     wait_for_host(*view.allocation());
     EXPECT_GT(count("cudaEventSynchronize"), 0u);
-    emulation::clear_calls();
+    filler().clear_calls();
     wait_for_host(*view.allocation());
-    EXPECT_TRUE(emulation::calls().empty());
+    EXPECT_TRUE(filler().counts().empty());
     EXPECT_EQ(items(far), pattern(256, 3));
 }
 
@@ -319,9 +322,9 @@ TEST_F(Uses, JoinOutlivesFailuresOfEvents) {
         const Level before = Level::now();
         View view = make_view({256}, cuda_device(0), 1, Format("B"), home_);
         view.allocation()->uses()->record(other_);
-        emulation::fail(call, 1, cudaErrorInvalidValue);
+        filler().fail(call, 1, cudaErrorInvalidValue);
         view.release();
-        emulation::clear_faults();
+        filler().clear_faults();
         expect_same(Level::now(), before, call);
     }
 }

@@ -1,12 +1,12 @@
-// Memory pools of the emulator: accounts, thresholds, kinds of memory and lifetimes.
+// Memory pools of the runtime: accounts, thresholds, kinds of memory and lifetimes.
 #include "cuda/emulator_fixture.hpp"
 
 namespace devview::cuda {
 namespace {
 
-class EmulatorPool : public EmulatorTest {
+class RuntimePool : public EmulatorTest {
 protected:
-    EmulatorPool() : EmulatorTest(make()) {}
+    RuntimePool() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 2;
@@ -36,7 +36,7 @@ protected:
     cudaMemPool_t pool_ = nullptr;
 };
 
-TEST_F(EmulatorPool, AccountsFollowUse) {
+TEST_F(RuntimePool, AccountsFollowUse) {
     void* a = device_async(1000, nullptr);
     void* b = device_async(500, nullptr);
     EXPECT_EQ(get(pool_, cudaMemPoolAttrUsedMemCurrent), 1500u);
@@ -61,7 +61,7 @@ TEST_F(EmulatorPool, AccountsFollowUse) {
     EXPECT_EQ(set(pool_, cudaMemPoolAttrUsedMemCurrent, 0), cudaErrorInvalidValue);
 }
 
-TEST_F(EmulatorPool, ReservesGiveWayToOtherAllocations) {
+TEST_F(RuntimePool, ReservesGiveWayToOtherAllocations) {
     DV_OK(set(pool_, cudaMemPoolAttrReleaseThreshold, ~std::uint64_t{0}));
     void* pooled = device_async(1 << 20, nullptr);
     DV_OK(r->FreeAsync(pooled, nullptr));
@@ -77,28 +77,28 @@ TEST_F(EmulatorPool, ReservesGiveWayToOtherAllocations) {
     DV_OK(r->StreamDestroy(stuck));
 }
 
-TEST_F(EmulatorPool, FreeingIsOrderedOnTheStream) {
+TEST_F(RuntimePool, FreeingIsOrderedOnTheStream) {
     const cudaStream_t on = stream();
     Gate gate;
     void* block = device_async(100, on);
     DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     DV_OK(r->FreeAsync(block, on));
-    EXPECT_EQ(emulation::objects().device_blocks, 1u);
-    EXPECT_NE(emulation::peek(block), nullptr);
+    expect_alive(&emulation::Objects::device_blocks, 1u);
+    EXPECT_NE(filler().peek(block), nullptr);
     gate.open();
     DV_OK(r->StreamSynchronize(on));
-    EXPECT_EQ(emulation::objects().device_blocks, 0u);
-    EXPECT_EQ(emulation::peek(block), nullptr);
+    expect_alive(&emulation::Objects::device_blocks, 0u);
+    EXPECT_EQ(filler().peek(block), nullptr);
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorPool, APoolOfOnesOwnHasItsOwnLimit) {
+TEST_F(RuntimePool, APoolOfOnesOwnHasItsOwnLimit) {
     cudaMemPoolProps wanted = props();
     wanted.location.id = 1;
     wanted.maxSize = 1000;
     cudaMemPool_t own = nullptr;
     DV_OK(r->MemPoolCreate(&own, &wanted));
-    EXPECT_EQ(emulation::objects().pools, 1u);
+    expect_alive(&emulation::Objects::pools, 1u);
     void* out = nullptr;
     EXPECT_EQ(r->MallocFromPoolAsync(&out, 1001, own, nullptr), cudaErrorMemoryAllocation);
     DV_OK(r->MallocFromPoolAsync(&out, 1000, own, nullptr));
@@ -107,8 +107,8 @@ TEST_F(EmulatorPool, APoolOfOnesOwnHasItsOwnLimit) {
     EXPECT_EQ(attributes.device, 1);
     // Destroying it takes effect when its last block is freed.
     DV_OK(r->MemPoolDestroy(own));
-    EXPECT_EQ(emulation::objects().pools, 0u);
-    EXPECT_EQ(emulation::objects().device_blocks, 1u);
+    expect_alive(&emulation::Objects::pools, 0u);
+    expect_alive(&emulation::Objects::device_blocks, 1u);
     DV_OK(r->FreeAsync(out, nullptr));
     DV_OK(r->DeviceSynchronize());
     DV_OK(r->SetDevice(1));
@@ -118,7 +118,7 @@ TEST_F(EmulatorPool, APoolOfOnesOwnHasItsOwnLimit) {
     EXPECT_EQ(free_bytes, total);
 }
 
-TEST_F(EmulatorPool, ManagedAndPinnedPoolsGiveHostMemoryOnceTheAllocationHasRun) {
+TEST_F(RuntimePool, ManagedAndPinnedPoolsGiveHostMemoryOnceTheAllocationHasRun) {
     for (const bool managed : {true, false}) {
         const cudaMemPoolProps wanted =
             managed ? props(cudaMemLocationTypeDevice, 2) : props(cudaMemLocationTypeHost, 1);
@@ -137,7 +137,7 @@ TEST_F(EmulatorPool, ManagedAndPinnedPoolsGiveHostMemoryOnceTheAllocationHasRun)
     }
 }
 
-TEST_F(EmulatorPool, StaleForgedAndDefaultHandlesAreRefused) {
+TEST_F(RuntimePool, StaleForgedAndDefaultHandlesAreRefused) {
     const cudaMemPoolProps wanted = props();
     cudaMemPool_t own = nullptr;
     DV_OK(r->MemPoolCreate(&own, &wanted));
@@ -153,7 +153,7 @@ TEST_F(EmulatorPool, StaleForgedAndDefaultHandlesAreRefused) {
     EXPECT_EQ(r->DeviceGetDefaultMemPool(&own, 2), cudaErrorInvalidDevice);
 }
 
-TEST_F(EmulatorPool, PropertiesAreChecked) {
+TEST_F(RuntimePool, PropertiesAreChecked) {
     cudaMemPool_t own = nullptr;
     cudaMemPoolProps wanted = props();
     wanted.location.id = 2;
@@ -166,7 +166,7 @@ TEST_F(EmulatorPool, PropertiesAreChecked) {
     EXPECT_EQ(r->MemPoolCreate(&own, nullptr), cudaErrorInvalidValue);
 }
 
-TEST_F(EmulatorPool, AccessIsGivenToDevicesOnly) {
+TEST_F(RuntimePool, AccessIsGivenToDevicesOnly) {
     cudaMemAccessDesc access{};
     access.location = {cudaMemLocationTypeDevice, 0};
     access.flags = cudaMemAccessFlagsProtNone;

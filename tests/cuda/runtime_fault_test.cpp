@@ -1,4 +1,4 @@
-// Injected faults, failed devices, the call log and the ledger of the emulator.
+// Injected faults, failed devices, the call log and the ledger.
 #include <functional>
 #include <string>
 #include <thread>
@@ -9,9 +9,9 @@
 namespace devview::cuda {
 namespace {
 
-class EmulatorFault : public EmulatorTest {
+class RuntimeFault : public EmulatorTest {
 protected:
-    EmulatorFault() : EmulatorTest(make()) {}
+    RuntimeFault() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 2;
@@ -61,16 +61,16 @@ private:
     }
 };
 
-TEST_F(EmulatorFault, EveryCallCanBeMadeToFailAtTheNthTime) {
+TEST_F(RuntimeFault, EveryCallCanBeMadeToFailAtTheNthTime) {
     const cudaError_t codes[] = {cudaErrorMemoryAllocation, cudaErrorUnknown};
     for (const char* name : kAll) {
         for (const cudaError_t code : codes) {
             for (int nth = 1;; ++nth) {
-                emulation::clear_calls();
-                emulation::fail(name, nth, code);
+                filler().clear_calls();
+                filler().fail(name, nth, code);
                 const cudaError_t status = round_trip();
-                const bool reached = emulation::count(name) >= static_cast<std::size_t>(nth);
-                emulation::clear_faults();
+                const bool reached = filler().count(name) >= static_cast<std::size_t>(nth);
+                filler().clear_faults();
                 EXPECT_TRUE(status == cudaSuccess || (reached && status == code)) << name << nth;
                 expect_nothing_alive();
                 DV_OK(round_trip());
@@ -81,25 +81,25 @@ TEST_F(EmulatorFault, EveryCallCanBeMadeToFailAtTheNthTime) {
     }
 }
 
-TEST_F(EmulatorFault, AFaultReturnsItsErrorOnceAndDoesNothing) {
-    emulation::fail("cudaMalloc", 2, cudaErrorMemoryAllocation);
+TEST_F(RuntimeFault, AFaultReturnsItsErrorOnceAndDoesNothing) {
+    filler().fail("cudaMalloc", 2, cudaErrorMemoryAllocation);
     auto* first = device(10);
     void* out = this;
     EXPECT_EQ(r->Malloc(&out, 10), cudaErrorMemoryAllocation);
     EXPECT_EQ(out, this);
     EXPECT_EQ(r->GetLastError(), cudaErrorMemoryAllocation);
-    EXPECT_EQ(emulation::objects().device_blocks, 1u);
+    expect_alive(&emulation::Objects::device_blocks, 1u);
     DV_OK(r->Malloc(&out, 10));
     DV_OK(r->Free(out));
     DV_OK(r->Free(first));
-    emulation::fail("cudaMalloc", 1, cudaErrorUnknown);
-    emulation::clear_faults();
+    filler().fail("cudaMalloc", 1, cudaErrorUnknown);
+    filler().clear_faults();
     DV_OK(r->Free(device(1)));
 }
 
-TEST_F(EmulatorFault, SeveralFaultsOfOneNameCountApart) {
-    emulation::fail("cudaGetDevice", 1, cudaErrorUnknown);
-    emulation::fail("cudaGetDevice", 3, cudaErrorNoDevice);
+TEST_F(RuntimeFault, SeveralFaultsOfOneNameCountApart) {
+    filler().fail("cudaGetDevice", 1, cudaErrorUnknown);
+    filler().fail("cudaGetDevice", 3, cudaErrorNoDevice);
     int device = 0;
     EXPECT_EQ(r->GetDevice(&device), cudaErrorUnknown);
     EXPECT_EQ(r->GetDevice(&device), cudaSuccess);
@@ -107,26 +107,25 @@ TEST_F(EmulatorFault, SeveralFaultsOfOneNameCountApart) {
     EXPECT_EQ(r->GetDevice(&device), cudaSuccess);
 }
 
-TEST_F(EmulatorFault, UnknownNamesAndSenselessFaultsAreRefused) {
-    EXPECT_THROW(emulation::fail("cudaMallok", 1, 2), NameError);
-    EXPECT_THROW(emulation::fail("Malloc", 1, 2), NameError);
-    EXPECT_THROW((void)emulation::count(""), NameError);
-    EXPECT_THROW(emulation::fail("cudaMalloc", 0, 2), LayoutError);
-    EXPECT_THROW(emulation::fail("cudaMalloc", 1, 0), LayoutError);
+TEST_F(RuntimeFault, UnknownNamesAndSenselessFaultsAreRefused) {
+    EXPECT_THROW(filler().fail("cudaMallok", 1, 2), NameError);
+    EXPECT_THROW(filler().fail("Malloc", 1, 2), NameError);
+    EXPECT_THROW((void)filler().count(""), NameError);
+    EXPECT_THROW(filler().fail("cudaMalloc", 0, 2), LayoutError);
+    EXPECT_THROW(filler().fail("cudaMalloc", 1, 0), LayoutError);
 }
 
-TEST_F(EmulatorFault, AnOperationFailsAsynchronouslyAndForGood) {
+TEST_F(RuntimeFault, AnOperationFailsAsynchronouslyAndForGood) {
     auto* block = device(64);
     auto* host = pinned(64);
-    emulation::fail("copy", 2, cudaErrorIllegalAddress);
+    filler().fail("copy", 2, cudaErrorIllegalAddress);
     DV_OK(r->MemcpyAsync(block, host, 64, cudaMemcpyDefault, nullptr));
     DV_OK(r->StreamSynchronize(nullptr));
     testing::internal::CaptureStderr();
     DV_OK(r->MemcpyAsync(block, host, 64, cudaMemcpyDefault, nullptr));
     EXPECT_EQ(r->StreamSynchronize(nullptr), cudaErrorIllegalAddress);
-    EXPECT_NE(testing::internal::GetCapturedStderr().find("cuda:0: cudaMemcpyAsync"),
-              std::string::npos);
-    EXPECT_NE(emulation::failure(0).find("cudaMemcpyAsync"), std::string::npos);
+    expect_said(testing::internal::GetCapturedStderr(), "cuda:0: cudaMemcpyAsync");
+    expect_said(emulation::failure(0), "cudaMemcpyAsync");
 
     void* out = nullptr;
     EXPECT_EQ(r->Malloc(&out, 8), cudaErrorIllegalAddress);
@@ -141,14 +140,14 @@ TEST_F(EmulatorFault, AnOperationFailsAsynchronouslyAndForGood) {
     DV_OK(r->GetLastError());
     DV_OK(r->SetDevice(0));
 
-    emulation::clear_sticky();
+    filler().clear_sticky();
     EXPECT_EQ(emulation::failure(0), "");
     DV_OK(r->MemsetAsync(block, 0, 64, nullptr));
     DV_OK(r->Free(block));
     DV_OK(r->FreeHost(host));
 }
 
-TEST_F(EmulatorFault, AFailedDeviceStillTakesItsObjectsBack) {
+TEST_F(RuntimeFault, AFailedDeviceStillTakesItsObjectsBack) {
     const cudaStream_t on = stream();
     const cudaEvent_t e = event();
     auto* block = device(8);
@@ -160,7 +159,7 @@ TEST_F(EmulatorFault, AFailedDeviceStillTakesItsObjectsBack) {
     cudaMemPool_t pool = nullptr;
     DV_OK(r->MemPoolCreate(&pool, &props));
     testing::internal::CaptureStderr();
-    emulation::fail("memset", 1, cudaErrorIllegalAddress);
+    filler().fail("memset", 1, cudaErrorIllegalAddress);
     DV_OK(r->MemsetAsync(block, 0, 8, on));
     EXPECT_EQ(r->StreamSynchronize(on), cudaErrorIllegalAddress);
     EXPECT_EQ(r->FreeAsync(pooled, on), cudaErrorIllegalAddress);
@@ -172,29 +171,29 @@ TEST_F(EmulatorFault, AFailedDeviceStillTakesItsObjectsBack) {
     testing::internal::GetCapturedStderr();
 }
 
-TEST_F(EmulatorFault, OnlyTheFirstFailureIsKept) {
+TEST_F(RuntimeFault, OnlyTheFirstFailureIsKept) {
     auto* block = device(8);
     testing::internal::CaptureStderr();
-    emulation::fail("memset", 1, cudaErrorLaunchFailure);
-    emulation::fail("copy", 1, cudaErrorIllegalAddress);
+    filler().fail("memset", 1, cudaErrorLaunchFailure);
+    filler().fail("copy", 1, cudaErrorIllegalAddress);
     DV_OK(r->MemsetAsync(block, 0, 8, nullptr));
     EXPECT_EQ(r->DeviceSynchronize(), cudaErrorLaunchFailure);
     EXPECT_EQ(r->MemcpyAsync(block, block, 4, cudaMemcpyDefault, nullptr), cudaErrorLaunchFailure);
     EXPECT_EQ(r->DeviceSynchronize(), cudaErrorLaunchFailure);
     testing::internal::GetCapturedStderr();
-    EXPECT_NE(emulation::failure(0).find("cudaMemsetAsync"), std::string::npos);
-    emulation::clear_sticky();
-    emulation::clear_faults();
+    expect_said(emulation::failure(0), "cudaMemsetAsync");
+    filler().clear_sticky();
+    filler().clear_faults();
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorFault, HostFunctionsDoNotRunOnAFailedDevice) {
+TEST_F(RuntimeFault, HostFunctionsDoNotRunOnAFailedDevice) {
     auto* block = device(8);
     int runs = 0;
     const auto count = [](void* context) { ++*static_cast<int*>(context); };
     Gate gate;
     DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, gate.key()));
-    emulation::fail("memset", 1, cudaErrorIllegalAddress);
+    filler().fail("memset", 1, cudaErrorIllegalAddress);
     DV_OK(r->MemsetAsync(block, 0, 8, nullptr));
     DV_OK(r->LaunchHostFunc(nullptr, count, &runs));
     testing::internal::CaptureStderr();
@@ -202,12 +201,12 @@ TEST_F(EmulatorFault, HostFunctionsDoNotRunOnAFailedDevice) {
     EXPECT_EQ(r->StreamSynchronize(nullptr), cudaErrorIllegalAddress);
     testing::internal::GetCapturedStderr();
     EXPECT_EQ(runs, 0);
-    emulation::clear_sticky();
+    filler().clear_sticky();
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorFault, TheLogHasEveryCallInOrder) {
-    emulation::clear_calls();
+TEST_F(RuntimeFault, TheLogHasEveryCallInOrder) {
+    filler().clear_calls();
     void* out = nullptr;
     DV_OK(r->Malloc(&out, 8));
     DV_OK(r->MemsetAsync(out, 0, 8, nullptr));
@@ -215,23 +214,23 @@ TEST_F(EmulatorFault, TheLogHasEveryCallInOrder) {
     EXPECT_EQ(r->SetDevice(77), cudaErrorInvalidDevice);
     const std::vector<std::string> wanted = {"cudaMalloc", "cudaMemsetAsync", "cudaFree",
                                              "cudaSetDevice"};
-    EXPECT_EQ(emulation::calls(), wanted);
-    EXPECT_EQ(emulation::count("cudaMalloc"), 1u);
-    EXPECT_EQ(emulation::count("cudaHostAlloc"), 0u);
-    EXPECT_EQ(emulation::count("memset"), 1u);
-    emulation::clear_calls();
-    EXPECT_TRUE(emulation::calls().empty());
-    EXPECT_EQ(emulation::count("cudaMalloc"), 0u);
+    EXPECT_EQ(filler().calls(), wanted);
+    EXPECT_EQ(filler().count("cudaMalloc"), 1u);
+    EXPECT_EQ(filler().count("cudaHostAlloc"), 0u);
+    EXPECT_EQ(filler().count("memset"), 1u);
+    filler().clear_calls();
+    EXPECT_TRUE(filler().calls().empty());
+    EXPECT_EQ(filler().count("cudaMalloc"), 0u);
 }
 
-TEST_F(EmulatorFault, TheLedgerCountsEveryKind) {
+TEST_F(RuntimeFault, TheLedgerCountsEveryKind) {
     const cudaStream_t on = stream();
     const cudaEvent_t e = event();
     auto* block = device(100);
     auto* host = pinned(200);
     void* managed = nullptr;
     DV_OK(r->MallocManaged(&managed, 300, cudaMemAttachGlobal));
-    const emulation::Objects now = emulation::objects();
+    const emulation::Objects now = filler().objects();
     EXPECT_EQ(now.device_blocks, 1u);
     EXPECT_EQ(now.device_bytes, 100u);
     EXPECT_EQ(now.pinned_blocks, 1u);

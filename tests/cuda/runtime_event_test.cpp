@@ -1,12 +1,12 @@
-// Events of the emulator: what a record, a wait, a query and a time refer to.
+// Events of the runtime: what a record, a wait, a query and a time refer to.
 #include "cuda/emulator_fixture.hpp"
 
 namespace devview::cuda {
 namespace {
 
-class EmulatorEvent : public EmulatorTest {
+class RuntimeEvent : public EmulatorTest {
 protected:
-    EmulatorEvent() : EmulatorTest(make()) {}
+    RuntimeEvent() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 2;
@@ -27,7 +27,7 @@ protected:
     cudaStream_t two_ = nullptr;
 };
 
-TEST_F(EmulatorEvent, ANeverRecordedEventIsComplete) {
+TEST_F(RuntimeEvent, ANeverRecordedEventIsComplete) {
     const cudaEvent_t e = event();
     DV_OK(r->EventQuery(e));
     DV_OK(r->EventSynchronize(e));
@@ -36,7 +36,7 @@ TEST_F(EmulatorEvent, ANeverRecordedEventIsComplete) {
     DV_OK(r->EventDestroy(e));
 }
 
-TEST_F(EmulatorEvent, QueryAndSynchronizeFollowTheRecord) {
+TEST_F(RuntimeEvent, QueryAndSynchronizeFollowTheRecord) {
     const cudaEvent_t e = event();
     Gate gate;
     DV_OK(r->LaunchHostFunc(one_, Gate::wait, gate.key()));
@@ -48,7 +48,7 @@ TEST_F(EmulatorEvent, QueryAndSynchronizeFollowTheRecord) {
     DV_OK(r->EventDestroy(e));
 }
 
-TEST_F(EmulatorEvent, AWaitIsForTheRecordOfThatMoment) {
+TEST_F(RuntimeEvent, AWaitIsForTheRecordOfThatMoment) {
     const cudaEvent_t e = event();
     Gate first;
     Gate second;
@@ -66,7 +66,7 @@ TEST_F(EmulatorEvent, AWaitIsForTheRecordOfThatMoment) {
     DV_OK(r->EventDestroy(e));
 }
 
-TEST_F(EmulatorEvent, AWaitHoldsEvenIfTheEventIsDestroyed) {
+TEST_F(RuntimeEvent, AWaitHoldsEvenIfTheEventIsDestroyed) {
     const cudaEvent_t e = event();
     Gate gate;
     DV_OK(r->LaunchHostFunc(one_, Gate::wait, gate.key()));
@@ -78,7 +78,7 @@ TEST_F(EmulatorEvent, AWaitHoldsEvenIfTheEventIsDestroyed) {
     DV_OK(r->StreamSynchronize(two_));
 }
 
-TEST_F(EmulatorEvent, ARecordOnTheLegacyStreamComesAfterBlockingStreams) {
+TEST_F(RuntimeEvent, ARecordOnTheLegacyStreamComesAfterBlockingStreams) {
     const cudaStream_t blocking = stream(cudaStreamDefault);
     const cudaEvent_t e = event();
     Gate gate;
@@ -91,13 +91,13 @@ TEST_F(EmulatorEvent, ARecordOnTheLegacyStreamComesAfterBlockingStreams) {
     DV_OK(r->StreamDestroy(blocking));
 }
 
-TEST_F(EmulatorEvent, ElapsedTimeIsMeasuredBetweenRecords) {
+TEST_F(RuntimeEvent, ElapsedTimeIsMeasuredBetweenRecords) {
     const cudaEvent_t begin = event();
     const cudaEvent_t end = event();
     auto* block = device(8);
     float milliseconds = -1;
     EXPECT_EQ(r->EventElapsedTime(&milliseconds, begin, end), cudaErrorInvalidResourceHandle);
-    emulation::set_delay(20000);
+    filler().set_delay(20000);
     DV_OK(r->EventRecord(begin, one_));
     DV_OK(r->MemsetAsync(block, 0, 8, one_));
     DV_OK(r->EventRecord(end, one_));
@@ -113,7 +113,7 @@ TEST_F(EmulatorEvent, ElapsedTimeIsMeasuredBetweenRecords) {
     DV_OK(r->EventDestroy(end));
 }
 
-TEST_F(EmulatorEvent, EventsWithoutTimingHaveNoTime) {
+TEST_F(RuntimeEvent, EventsWithoutTimingHaveNoTime) {
     const cudaEvent_t timed = event();
     const cudaEvent_t untimed = event(cudaEventDisableTiming | cudaEventBlockingSync);
     DV_OK(r->EventRecord(timed, one_));
@@ -125,7 +125,7 @@ TEST_F(EmulatorEvent, EventsWithoutTimingHaveNoTime) {
     DV_OK(r->EventDestroy(untimed));
 }
 
-TEST_F(EmulatorEvent, StaleAndForgedHandlesAreRefused) {
+TEST_F(RuntimeEvent, StaleAndForgedHandlesAreRefused) {
     const cudaEvent_t stale = event();
     DV_OK(r->EventDestroy(stale));
     const cudaEvent_t forged = reinterpret_cast<cudaEvent_t>(one_);
@@ -138,7 +138,7 @@ TEST_F(EmulatorEvent, StaleAndForgedHandlesAreRefused) {
     }
 }
 
-TEST_F(EmulatorEvent, FlagsAreChecked) {
+TEST_F(RuntimeEvent, FlagsAreChecked) {
     cudaEvent_t out = nullptr;
     EXPECT_EQ(r->EventCreateWithFlags(&out, 8), cudaErrorInvalidValue);
     EXPECT_EQ(r->EventCreateWithFlags(&out, cudaEventInterprocess), cudaErrorInvalidValue);
@@ -148,14 +148,14 @@ TEST_F(EmulatorEvent, FlagsAreChecked) {
     DV_OK(r->EventDestroy(e));
 }
 
-TEST_F(EmulatorEvent, DevicesWaitForEachOthersEvents) {
+TEST_F(RuntimeEvent, DevicesWaitForEachOthersEvents) {
     auto* block = device(64);
     auto* host = pinned(64);
     DV_OK(r->SetDevice(1));
     const cudaStream_t far = stream();
     DV_OK(r->SetDevice(0));
     const cudaEvent_t e = event();
-    emulation::set_delay(20000);
+    filler().set_delay(20000);
     DV_OK(r->MemsetAsync(block, 6, 64, one_));
     DV_OK(r->EventRecord(e, one_));
     DV_OK(r->StreamWaitEvent(far, e, 0));

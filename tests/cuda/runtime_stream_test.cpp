@@ -1,4 +1,4 @@
-// Order of work in the emulator: within a stream, across streams, and with the legacy default
+// Order of work in the runtime: within a stream, across streams, and with the legacy default
 // stream.
 #include <atomic>
 #include <thread>
@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::size_t kBytes = 1000;
 
-class EmulatorStream : public EmulatorTest {
+class RuntimeStream : public EmulatorTest {
 protected:
-    EmulatorStream() : EmulatorTest(make()) {}
+    RuntimeStream() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 2;
@@ -53,12 +53,12 @@ protected:
     int seen_across(cudaStream_t writer, cudaStream_t reader) {
         EXPECT_EQ(r->MemsetAsync(block_, 1, kBytes, writer), cudaSuccess);
         EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
-        emulation::set_delay(20000);
+        filler().set_delay(20000);
         write_on(writer);
         read_on(reader);
         EXPECT_EQ(r->StreamSynchronize(reader), cudaSuccess);
         EXPECT_EQ(r->DeviceSynchronize(), cudaSuccess);
-        emulation::set_delay(0);
+        filler().set_delay(0);
         EXPECT_EQ(Bytes(sink_, sink_ + kBytes), Bytes(kBytes, sink_[0]));
         return sink_[0];
     }
@@ -68,7 +68,7 @@ protected:
     unsigned char* sink_ = nullptr;
 };
 
-TEST_F(EmulatorStream, RunsFirstInFirstOut) {
+TEST_F(RuntimeStream, RunsFirstInFirstOut) {
     const cudaStream_t on = stream();
     for (unsigned i = 0; i < 200; ++i) {
         DV_OK(r->MemsetAsync(block_, static_cast<int>(i), kBytes - i, on));
@@ -81,7 +81,7 @@ TEST_F(EmulatorStream, RunsFirstInFirstOut) {
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorStream, AMissingWaitGivesWrongDataUnderADelay) {
+TEST_F(RuntimeStream, AMissingWaitGivesWrongDataUnderADelay) {
     const cudaStream_t writer = stream();
     const cudaStream_t reader = stream();
     for (int i = 0; i < 5; ++i)
@@ -91,11 +91,11 @@ TEST_F(EmulatorStream, AMissingWaitGivesWrongDataUnderADelay) {
     DV_OK(r->StreamDestroy(reader));
 }
 
-TEST_F(EmulatorStream, AnEventWaitGivesRightDataUnderADelay) {
+TEST_F(RuntimeStream, AnEventWaitGivesRightDataUnderADelay) {
     const cudaStream_t writer = stream();
     const cudaStream_t reader = stream();
     const cudaEvent_t written = event();
-    emulation::set_delay(20000);
+    filler().set_delay(20000);
     write_on(writer);
     DV_OK(r->EventRecord(written, writer));
     DV_OK(r->StreamWaitEvent(reader, written, 0));
@@ -107,7 +107,7 @@ TEST_F(EmulatorStream, AnEventWaitGivesRightDataUnderADelay) {
     DV_OK(r->StreamDestroy(reader));
 }
 
-TEST_F(EmulatorStream, ALazyStreamRunsOnlyAsFarAsSomebodyWaits) {
+TEST_F(RuntimeStream, ALazyStreamRunsOnlyAsFarAsSomebodyWaits) {
     EmulatorOptions options = options_;
     options.lazy = true;
     start_anew(options);
@@ -119,7 +119,7 @@ TEST_F(EmulatorStream, ALazyStreamRunsOnlyAsFarAsSomebodyWaits) {
     read_on(reader);
     DV_OK(r->StreamSynchronize(reader));
     EXPECT_EQ(sink_[0], 1);
-    EXPECT_EQ(emulation::objects().queued, 1u);
+    expect_alive(&emulation::Objects::queued, 1u);
     const cudaEvent_t written = event();
     DV_OK(r->EventRecord(written, writer));
     DV_OK(r->StreamWaitEvent(reader, written, 0));
@@ -135,7 +135,7 @@ TEST_F(EmulatorStream, ALazyStreamRunsOnlyAsFarAsSomebodyWaits) {
     DV_OK(r->StreamDestroy(reader));
 }
 
-TEST_F(EmulatorStream, TheLegacyStreamAndBlockingStreamsWaitForEachOther) {
+TEST_F(RuntimeStream, TheLegacyStreamAndBlockingStreamsWaitForEachOther) {
     const cudaStream_t blocking = stream(cudaStreamDefault);
     EXPECT_EQ(seen_across(blocking, nullptr), 9);
     EXPECT_EQ(seen_across(nullptr, blocking), 9);
@@ -147,14 +147,14 @@ TEST_F(EmulatorStream, TheLegacyStreamAndBlockingStreamsWaitForEachOther) {
     DV_OK(r->StreamDestroy(blocking));
 }
 
-TEST_F(EmulatorStream, TheLegacyStreamAndNonBlockingStreamsDoNot) {
+TEST_F(RuntimeStream, TheLegacyStreamAndNonBlockingStreamsDoNot) {
     const cudaStream_t free_running = stream(cudaStreamNonBlocking);
     EXPECT_EQ(seen_across(free_running, nullptr), 1);
     EXPECT_EQ(seen_across(nullptr, free_running), 1);
     DV_OK(r->StreamDestroy(free_running));
 }
 
-TEST_F(EmulatorStream, BlockingStreamsDoNotWaitForEachOther) {
+TEST_F(RuntimeStream, BlockingStreamsDoNotWaitForEachOther) {
     const cudaStream_t one = stream(cudaStreamDefault);
     const cudaStream_t two = stream(cudaStreamDefault);
     EXPECT_EQ(seen_across(one, two), 1);
@@ -163,9 +163,9 @@ TEST_F(EmulatorStream, BlockingStreamsDoNotWaitForEachOther) {
     DV_OK(r->StreamDestroy(two));
 }
 
-TEST_F(EmulatorStream, SynchronisingTheLegacyStreamWaitsForBlockingStreams) {
+TEST_F(RuntimeStream, SynchronisingTheLegacyStreamWaitsForBlockingStreams) {
     const cudaStream_t blocking = stream(cudaStreamDefault);
-    emulation::set_delay(20000);
+    filler().set_delay(20000);
     write_on(blocking);
     read_on(blocking);
     EXPECT_EQ(r->StreamQuery(nullptr), cudaErrorNotReady);
@@ -175,7 +175,7 @@ TEST_F(EmulatorStream, SynchronisingTheLegacyStreamWaitsForBlockingStreams) {
     DV_OK(r->StreamDestroy(blocking));
 }
 
-TEST_F(EmulatorStream, EveryThreadHasADefaultStreamOfItsOwn) {
+TEST_F(RuntimeStream, EveryThreadHasADefaultStreamOfItsOwn) {
     Gate gate;
     DV_OK(r->LaunchHostFunc(cudaStreamPerThread, Gate::wait, gate.key()));
     cudaError_t other = cudaErrorUnknown;
@@ -187,36 +187,36 @@ TEST_F(EmulatorStream, EveryThreadHasADefaultStreamOfItsOwn) {
     EXPECT_EQ(r->StreamQuery(cudaStreamPerThread), cudaErrorNotReady);
     gate.open();
     EXPECT_EQ(content(block_, kBytes), Bytes(kBytes, 4));
-    EXPECT_EQ(emulation::objects().streams, 0u);
+    expect_alive(&emulation::Objects::streams, 0u);
 }
 
-TEST_F(EmulatorStream, QueryTellsWhetherWorkIsLeft) {
+TEST_F(RuntimeStream, QueryTellsWhetherWorkIsLeft) {
     const cudaStream_t on = stream();
     DV_OK(r->StreamQuery(on));
     Gate gate;
     DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     EXPECT_EQ(r->StreamQuery(on), cudaErrorNotReady);
     EXPECT_EQ(r->GetLastError(), cudaErrorNotReady);
-    EXPECT_EQ(emulation::objects().queued, 1u);
+    expect_alive(&emulation::Objects::queued, 1u);
     gate.open();
     DV_OK(r->StreamSynchronize(on));
     DV_OK(r->StreamQuery(on));
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorStream, PendingWorkOfADestroyedStreamStillRuns) {
+TEST_F(RuntimeStream, PendingWorkOfADestroyedStreamStillRuns) {
     const cudaStream_t on = stream();
     Gate gate;
     DV_OK(r->LaunchHostFunc(on, Gate::wait, gate.key()));
     write_on(on);
     DV_OK(r->StreamDestroy(on));
-    EXPECT_EQ(emulation::objects().streams, 0u);
-    EXPECT_EQ(emulation::objects().queued, 2u);
+    expect_alive(&emulation::Objects::streams, 0u);
+    expect_alive(&emulation::Objects::queued, 2u);
     gate.open();
     EXPECT_EQ(content(block_, kBytes), Bytes(kBytes, 9));
 }
 
-TEST_F(EmulatorStream, StaleAndForgedHandlesAreRefused) {
+TEST_F(RuntimeStream, StaleAndForgedHandlesAreRefused) {
     const cudaStream_t on = stream();
     DV_OK(r->StreamDestroy(on));
     const cudaStream_t bad[] = {on, reinterpret_cast<cudaStream_t>(3),
@@ -242,7 +242,7 @@ TEST_F(EmulatorStream, StaleAndForgedHandlesAreRefused) {
     DV_OK(r->StreamDestroy(next));
 }
 
-TEST_F(EmulatorStream, HandlesAreRecycledWhereAskedFor) {
+TEST_F(RuntimeStream, HandlesAreRecycledWhereAskedFor) {
     EmulatorOptions options = options_;
     options.recycle_streams = true;
     start_anew(options);
@@ -255,7 +255,7 @@ TEST_F(EmulatorStream, HandlesAreRecycledWhereAskedFor) {
     DV_OK(r->StreamDestroy(second));
 }
 
-TEST_F(EmulatorStream, CallsInAHostFunctionAreNotPermitted) {
+TEST_F(RuntimeStream, CallsInAHostFunctionAreNotPermitted) {
     struct Answers {
         const Runtime* r;
         cudaError_t malloc, sync, last;
@@ -275,7 +275,7 @@ TEST_F(EmulatorStream, CallsInAHostFunctionAreNotPermitted) {
     EXPECT_EQ(r->LaunchHostFunc(nullptr, nullptr, nullptr), cudaErrorInvalidValue);
 }
 
-TEST_F(EmulatorStream, OtherThreadsMayCallWhileAHostFunctionRuns) {
+TEST_F(RuntimeStream, OtherThreadsMayCallWhileAHostFunctionRuns) {
     Gate gate;
     DV_OK(r->LaunchHostFunc(nullptr, Gate::wait, gate.key()));
     const cudaStream_t on = stream();
@@ -287,7 +287,7 @@ TEST_F(EmulatorStream, OtherThreadsMayCallWhileAHostFunctionRuns) {
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorStream, WorkGoesToTheStreamsDevice) {
+TEST_F(RuntimeStream, WorkGoesToTheStreamsDevice) {
     const cudaStream_t on = stream();
     DV_OK(r->SetDevice(1));
     void* out = device_async(64, on);
@@ -296,7 +296,7 @@ TEST_F(EmulatorStream, WorkGoesToTheStreamsDevice) {
     EXPECT_EQ(attributes.device, 0);
     DV_OK(r->MemsetAsync(out, 5, 64, on));
     DV_OK(r->StreamSynchronize(on));
-    EXPECT_EQ(static_cast<unsigned char*>(emulation::peek(out))[63], 5);
+    EXPECT_EQ(static_cast<unsigned char*>(filler().peek(out))[63], 5);
     const cudaEvent_t of_one = event();
     EXPECT_EQ(r->EventRecord(of_one, on), cudaErrorInvalidResourceHandle);
     DV_OK(r->EventRecord(of_one, nullptr));
@@ -306,7 +306,7 @@ TEST_F(EmulatorStream, WorkGoesToTheStreamsDevice) {
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorStream, FlagsAreChecked) {
+TEST_F(RuntimeStream, FlagsAreChecked) {
     cudaStream_t out = nullptr;
     EXPECT_EQ(r->StreamCreateWithFlags(&out, 2), cudaErrorInvalidValue);
     EXPECT_EQ(r->StreamCreateWithFlags(nullptr, 0), cudaErrorInvalidValue);

@@ -7,9 +7,9 @@
 namespace devview::cuda {
 namespace {
 
-class EmulatorRandom : public EmulatorTest {
+class RuntimeRandom : public EmulatorTest {
 protected:
-    EmulatorRandom() : EmulatorTest(make()) {}
+    RuntimeRandom() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 2;
@@ -152,7 +152,7 @@ private:
     std::vector<Tracked> blocks_{};
 };
 
-TEST_F(EmulatorRandom, AThousandStepsEndAtZero) {
+TEST_F(RuntimeRandom, AThousandStepsEndAtZero) {
     for (unsigned seed = 0; seed < 5; ++seed) {
         Walk walk(*r, seed);
         for (int i = 0; i < 1000 && !HasFatalFailure(); ++i)
@@ -163,7 +163,7 @@ TEST_F(EmulatorRandom, AThousandStepsEndAtZero) {
     }
 }
 
-TEST_F(EmulatorRandom, LazyStreamsGiveTheSameBytes) {
+TEST_F(RuntimeRandom, LazyStreamsGiveTheSameBytes) {
     EmulatorOptions options = options_;
     options.lazy = true;
     options.recycle_streams = true;
@@ -174,7 +174,7 @@ TEST_F(EmulatorRandom, LazyStreamsGiveTheSameBytes) {
     walk.finish();
 }
 
-TEST_F(EmulatorRandom, ThreadsShareTheMachine) {
+TEST_F(RuntimeRandom, ThreadsShareTheMachine) {
     std::vector<std::thread> threads;
     for (unsigned seed = 0; seed < 4; ++seed) {
         threads.emplace_back([this, seed] {

@@ -1,4 +1,4 @@
-// Devices, attributes, versions, error names and the last-error slot of the emulator.
+// Devices, attributes, versions, error names and the last-error slot of the runtime.
 #include <string>
 #include <thread>
 
@@ -7,9 +7,9 @@
 namespace devview::cuda {
 namespace {
 
-class EmulatorDevice : public EmulatorTest {
+class RuntimeDevice : public EmulatorTest {
 protected:
-    EmulatorDevice() : EmulatorTest(make()) {}
+    RuntimeDevice() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 3;
@@ -18,7 +18,7 @@ protected:
     }
 };
 
-TEST_F(EmulatorDevice, CountsAndSelectsDevicesPerThread) {
+TEST_F(RuntimeDevice, CountsAndSelectsDevicesPerThread) {
     int count = 0;
     DV_OK(r->GetDeviceCount(&count));
     EXPECT_EQ(count, 3);
@@ -34,7 +34,7 @@ TEST_F(EmulatorDevice, CountsAndSelectsDevicesPerThread) {
     EXPECT_EQ(current, 2);
 }
 
-TEST_F(EmulatorDevice, AnswersAttributesVersionsAndNames) {
+TEST_F(RuntimeDevice, AnswersAttributesVersionsAndNames) {
     int value = 0;
     DV_OK(r->DeviceGetAttribute(&value, cudaDevAttrWarpSize, 0));
     EXPECT_EQ(value, 32);
@@ -47,20 +47,23 @@ TEST_F(EmulatorDevice, AnswersAttributesVersionsAndNames) {
               cudaErrorInvalidValue);
     DV_OK(r->RuntimeGetVersion(&value));
     EXPECT_EQ(value / 1000, 13);
-    char name[64];
+    char name[256], start[4];
     DV_OK(r->DeviceName(name, sizeof name, 1));
-    EXPECT_STREQ(name, "devview emulated device");
-    DV_OK(r->DeviceName(name, 4, 1));
-    EXPECT_STREQ(name, "dev");
-    EXPECT_EQ(r->DeviceName(name, 4, 7), cudaErrorInvalidDevice);
-    EXPECT_TRUE(r->emulated);
+    EXPECT_STRNE(name, "");
+    DV_OK(r->DeviceName(start, 4, 1));
+    EXPECT_EQ(std::string(start), std::string(name).substr(0, 3));
+    EXPECT_EQ(r->DeviceName(start, 4, 7), cudaErrorInvalidDevice);
+    EXPECT_EQ(r->emulated, filler().has(Feature::restart));
+    if (r->emulated) {
+        EXPECT_STREQ(name, "devview emulated device");
+    }
 }
 
-TEST_F(EmulatorDevice, MemoryInfoFollowsAllocations) {
+TEST_F(RuntimeDevice, MemoryInfoFollowsAllocations) {
     std::size_t free_bytes = 0;
     std::size_t total = 0;
     DV_OK(r->MemGetInfo(&free_bytes, &total));
-    EXPECT_EQ(total, std::size_t{1} << 20);
+    Filler::need_memory(options_.memory);
     EXPECT_EQ(free_bytes, total);
     void* block = device(1000);
     DV_OK(r->MemGetInfo(&free_bytes, &total));
@@ -71,7 +74,7 @@ TEST_F(EmulatorDevice, MemoryInfoFollowsAllocations) {
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorDevice, LastErrorIsKeptPerThreadUntilRead) {
+TEST_F(RuntimeDevice, LastErrorIsKeptPerThreadUntilRead) {
     EXPECT_EQ(r->SetDevice(9), cudaErrorInvalidDevice);
     EXPECT_EQ(r->Malloc(nullptr, 1), cudaErrorInvalidValue);
     DV_OK(r->SetDevice(0));
@@ -83,7 +86,7 @@ TEST_F(EmulatorDevice, LastErrorIsKeptPerThreadUntilRead) {
     EXPECT_EQ(r->GetLastError(), cudaSuccess);
 }
 
-TEST_F(EmulatorDevice, ErrorsHaveCudasNamesAndTexts) {
+TEST_F(RuntimeDevice, ErrorsHaveCudasNamesAndTexts) {
     EXPECT_STREQ(r->GetErrorName(cudaErrorMemoryAllocation), "cudaErrorMemoryAllocation");
     EXPECT_STREQ(r->GetErrorString(cudaErrorMemoryAllocation), "out of memory");
     EXPECT_STREQ(r->GetErrorName(cudaErrorNotReady), "cudaErrorNotReady");
@@ -96,7 +99,7 @@ TEST_F(EmulatorDevice, ErrorsHaveCudasNamesAndTexts) {
     }
 }
 
-TEST_F(EmulatorDevice, PeerAccessIsEnabledOnce) {
+TEST_F(RuntimeDevice, PeerAccessIsEnabledOnce) {
     int can = -1;
     DV_OK(r->DeviceCanAccessPeer(&can, 0, 1));
     EXPECT_EQ(can, 1);
@@ -109,7 +112,7 @@ TEST_F(EmulatorDevice, PeerAccessIsEnabledOnce) {
     EXPECT_EQ(r->DeviceEnablePeerAccess(1, 0), cudaErrorPeerAccessAlreadyEnabled);
 }
 
-TEST_F(EmulatorDevice, PeerAccessCanBeMissing) {
+TEST_F(RuntimeDevice, PeerAccessCanBeMissing) {
     EmulatorOptions options = options_;
     options.peer_access = false;
     options.concurrent_managed = false;

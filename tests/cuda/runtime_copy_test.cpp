@@ -1,12 +1,12 @@
-// Copies and fills of the emulator: shapes, directions, what the host may do when, and devices.
+// Copies and fills of the runtime: shapes, directions, what the host may do when, and devices.
 #include "cuda/emulator_fixture.hpp"
 
 namespace devview::cuda {
 namespace {
 
-class EmulatorCopy : public EmulatorTest {
+class RuntimeCopy : public EmulatorTest {
 protected:
-    EmulatorCopy() : EmulatorTest(make()) {}
+    RuntimeCopy() : EmulatorTest(make()) {}
     static EmulatorOptions make() {
         EmulatorOptions options;
         options.devices = 3;
@@ -14,7 +14,7 @@ protected:
     }
 };
 
-TEST_F(EmulatorCopy, EveryDirectionCarriesTheBytes) {
+TEST_F(RuntimeCopy, EveryDirectionCarriesTheBytes) {
     const Bytes bytes = numbered(777);
     auto* a = device(777);
     auto* b = device(777);
@@ -30,7 +30,7 @@ TEST_F(EmulatorCopy, EveryDirectionCarriesTheBytes) {
     DV_OK(r->FreeHost(host));
 }
 
-TEST_F(EmulatorCopy, WrongDirectionsAreRefused) {
+TEST_F(RuntimeCopy, WrongDirectionsAreRefused) {
     auto* block = device(8);
     Bytes local(8);
     EXPECT_EQ(r->MemcpyAsync(block, block, 8, cudaMemcpyHostToDevice, nullptr),
@@ -52,7 +52,7 @@ TEST_F(EmulatorCopy, WrongDirectionsAreRefused) {
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorCopy, APageableSourceMayBeChangedAtOnce) {
+TEST_F(RuntimeCopy, APageableSourceMayBeChangedAtOnce) {
     const cudaStream_t on = stream();
     auto* block = device(100);
     Gate gate;
@@ -66,7 +66,7 @@ TEST_F(EmulatorCopy, APageableSourceMayBeChangedAtOnce) {
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorCopy, APinnedSourceIsReadWhenTheCopyRuns) {
+TEST_F(RuntimeCopy, APinnedSourceIsReadWhenTheCopyRuns) {
     const cudaStream_t on = stream();
     auto* block = device(100);
     auto* source = pinned(100);
@@ -82,12 +82,12 @@ TEST_F(EmulatorCopy, APinnedSourceIsReadWhenTheCopyRuns) {
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorCopy, APageableTargetIsWrittenWhenTheCallReturnsAPinnedOneLater) {
+TEST_F(RuntimeCopy, APageableTargetIsWrittenWhenTheCallReturnsAPinnedOneLater) {
     const cudaStream_t on = stream();
     auto* block = device(100);
     auto* target = pinned(100);
     DV_OK(r->MemsetAsync(block, 8, 100, on));
-    emulation::set_delay(20000);
+    filler().set_delay(20000);
     Bytes pageable(100);
     DV_OK(r->MemcpyAsync(pageable.data(), block, 100, cudaMemcpyDeviceToHost, on));
     EXPECT_EQ(pageable, Bytes(100, 8));
@@ -101,7 +101,7 @@ TEST_F(EmulatorCopy, APageableTargetIsWrittenWhenTheCallReturnsAPinnedOneLater) 
     DV_OK(r->StreamDestroy(on));
 }
 
-TEST_F(EmulatorCopy, RowsAreCopiedByTheirPitches) {
+TEST_F(RuntimeCopy, RowsAreCopiedByTheirPitches) {
     const Bytes source = numbered(5 * 16);
     auto* block = device(5 * 32);
     DV_OK(r->MemsetAsync(block, 0, 5 * 32, nullptr));
@@ -127,19 +127,19 @@ TEST_F(EmulatorCopy, RowsAreCopiedByTheirPitches) {
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorCopy, TheLastRowMayEndWithTheBlock) {
+TEST_F(RuntimeCopy, TheLastRowMayEndWithTheBlock) {
     auto* block = device(4 * 32 + 10);
     Bytes back(5 * 10);
     DV_OK(r->Memcpy2DAsync(back.data(), 10, block, 32, 10, 5, cudaMemcpyDefault, nullptr));
     testing::internal::CaptureStderr();
     EXPECT_EQ(r->Memcpy2DAsync(back.data(), 10, block + 1, 32, 10, 5, cudaMemcpyDefault, nullptr),
               cudaErrorIllegalAddress);
-    EXPECT_FALSE(testing::internal::GetCapturedStderr().empty());
-    emulation::clear_sticky();
+    EXPECT_NE(testing::internal::GetCapturedStderr(), "");
+    filler().clear_sticky();
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorCopy, BoxesAreCopiedByPositionAndExtent) {
+TEST_F(RuntimeCopy, BoxesAreCopiedByPositionAndExtent) {
     // Source 4 slices of 5 rows of 16 bytes; the box 3 x 2 x 6 at (z 1, y 2, x 4).
     const Bytes source = numbered(4 * 5 * 16);
     auto* block = device(3 * 3 * 8);
@@ -176,7 +176,7 @@ TEST_F(EmulatorCopy, BoxesAreCopiedByPositionAndExtent) {
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorCopy, FillsAreChecked) {
+TEST_F(RuntimeCopy, FillsAreChecked) {
     auto* block = device(100);
     auto* host = pinned(10);
     Bytes local(10);
@@ -193,7 +193,7 @@ TEST_F(EmulatorCopy, FillsAreChecked) {
     DV_OK(r->Free(block));
 }
 
-TEST_F(EmulatorCopy, PeerCopiesNeedNoAccessRight) {
+TEST_F(RuntimeCopy, PeerCopiesNeedNoAccessRight) {
     unsigned char* blocks[3];
     for (int i = 0; i < 3; ++i) {
         DV_OK(r->SetDevice(i));
@@ -210,7 +210,7 @@ TEST_F(EmulatorCopy, PeerCopiesNeedNoAccessRight) {
     DV_OK(r->SetDevice(0));
 }
 
-TEST_F(EmulatorCopy, PooledMemoryOfAnotherDeviceNeedsItsPoolsAccess) {
+TEST_F(RuntimeCopy, PooledMemoryOfAnotherDeviceNeedsItsPoolsAccess) {
     DV_OK(r->SetDevice(1));
     auto* far = device_async(64, nullptr);
     DV_OK(r->MemsetAsync(far, 5, 64, nullptr));
@@ -222,8 +222,8 @@ TEST_F(EmulatorCopy, PooledMemoryOfAnotherDeviceNeedsItsPoolsAccess) {
     testing::internal::CaptureStderr();
     DV_OK(r->MemcpyAsync(near, far, 64, cudaMemcpyDefault, nullptr));
     EXPECT_EQ(r->DeviceSynchronize(), cudaErrorIllegalAddress);
-    EXPECT_NE(testing::internal::GetCapturedStderr().find("no peer access"), std::string::npos);
-    emulation::clear_sticky();
+    expect_said(testing::internal::GetCapturedStderr(), "no peer access");
+    filler().clear_sticky();
     cudaMemAccessDesc access{};
     access.location = {cudaMemLocationTypeDevice, 0};
     access.flags = cudaMemAccessFlagsProtRead;
@@ -234,7 +234,7 @@ TEST_F(EmulatorCopy, PooledMemoryOfAnotherDeviceNeedsItsPoolsAccess) {
     DV_OK(r->MemcpyAsync(far, near, 64, cudaMemcpyDefault, nullptr));
     EXPECT_EQ(r->DeviceSynchronize(), cudaErrorIllegalAddress);
     testing::internal::GetCapturedStderr();
-    emulation::clear_sticky();
+    filler().clear_sticky();
     DV_OK(r->Free(near));
     DV_OK(r->Free(far));
 }
