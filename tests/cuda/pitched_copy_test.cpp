@@ -33,7 +33,7 @@ View spaced(Device device, unsigned seed, std::int64_t slice, std::int64_t row) 
 using Pitched = Routes;
 
 TEST_F(Pitched, SubBoxesAreOneMemcpyInEveryDirection) {
-    const Device d = cuda_device(1);
+    const Device d = some_device(1);
     for (const Device host : {kPinned, kManaged}) {
         const std::string name = to_string(host);
         expect_route("box to dense " + name, dense(host, 1), box(d, 2), kOneBox);
@@ -52,13 +52,13 @@ TEST_F(Pitched, StagingOfASubBoxIsOneMemcpyThereAndOneBack) {
     const View view = box(cuda_device(0), 3);
     Bytes wanted = block_bytes(*view.allocation());
     { Staging(view, false).wait(); }
-    emulation::clear_calls();
+    filler().clear_calls();
     {
         Staging staging(view, true);
         staging.wait();
         const Bytes before = items(view);
         EXPECT_EQ(std::memcmp(staging.data(), before.data(), before.size()), 0);
-        emulation::clear_calls();
+        filler().clear_calls();
         const Bytes fresh = pattern(staging.nbytes(), 9);
         std::memcpy(staging.data(), fresh.data(), fresh.size());
         wanted = with_items(wanted, view, fresh);
@@ -112,10 +112,10 @@ TEST_F(Pitched, PitchesEndAtTheDevicesLimit) {
 
 TEST_F(Pitched, PageableBoxesAreCutAtSlices) {
     set_pinned_limit(256 << 10);  // chunks of 64 KiB, which end inside of rows and slices
-    const Device d = cuda_device(2);
+    const Device d = some_device(2);
     const View device = make_view({7, 60, 300}, d, 2).slice(1, 3, 53).slice(2, 11, 290);
     const View host = make_view({7, 50, 279}, kCpu, 3);
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(host, device);
     EXPECT_EQ(count("cudaLaunchKernel"), 0u);
     EXPECT_EQ(count("cudaMallocAsync"), 0u);
@@ -134,7 +134,7 @@ TEST_F(Pitched, SlicesOfAFewRowsAreCopiedManyAtATime) {
     set_pinned_limit(256 << 10);
     const View device = make_view({500, 5, 100}, cuda_device(0), 2).slice(1, 1, 4).slice(2, 0, 90);
     const View host = make_view({500, 3, 90}, kCpu, 3);
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(host, device);
     EXPECT_GE(count("cudaMemcpy3DAsync"), 9u) << "540 kB in chunks of 64 KiB";
     EXPECT_LE(count("cudaMemcpy2DAsync") + count("cudaMemcpy3DAsync"), 27u);

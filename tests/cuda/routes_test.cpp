@@ -8,8 +8,12 @@ namespace {
 
 using namespace cuda;
 
-const Device d0 = cuda_device(0), d1 = cuda_device(1), d2 = cuda_device(2);
-const Device kPlaces[] = {d0, d1, d2, kPinned, kManaged, kCpu};
+constexpr Device d0{DeviceType::cuda, 0}, d1{DeviceType::cuda, 1};
+
+Device any_place(RandomViews& random) {
+    const Device places[] = {d0, some_device(1), some_device(2), kPinned, kManaged, kCpu};
+    return places[random.below(6)];
+}
 
 struct Random {
     bool peer_access;
@@ -34,7 +38,7 @@ protected:
 TEST_P(RandomRoutes, OneCopyIsRightToTheByte) {
     for (unsigned seed = 0; seed < 150; ++seed) {
         RandomViews random(seed);
-        const Device to = kPlaces[random.below(6)], from = kPlaces[random.below(6)];
+        const Device to = any_place(random), from = any_place(random);
         const View dst = random.make(to, 2 * seed, false);
         const View src = random.make(from, 2 * seed + 1, true);
         const Bytes wanted = with_items(block_bytes(*dst.allocation()), dst, items(src));
@@ -48,7 +52,8 @@ TEST_P(RandomRoutes, OneCopyIsRightToTheByte) {
 
 /// Nobody waits between the copies of a chain but devview itself.
 TEST_P(RandomRoutes, ChainsAreOrderedWhateverTheStreams) {
-    const Stream streams[] = {make_stream(0), make_stream(0), make_stream(1), make_stream(2)};
+    const Stream streams[] = {make_stream(0), make_stream(0), make_stream(some_device(1).id),
+                              make_stream(some_device(2).id)};
     const auto stream_for = [&](RandomViews& random, const View& dst, const View& src) {
         const Stream& stream = streams[random.below(4)];
         const bool fits = stream.device() == dst.device() || stream.device() == src.device();
@@ -59,7 +64,7 @@ TEST_P(RandomRoutes, ChainsAreOrderedWhateverTheStreams) {
         std::vector<View> views{random.make(kPinned, seed, true)};
         const Bytes wanted = items(views.front());
         for (unsigned k = 1; k < 6; ++k)
-            views.push_back(random.make(kPlaces[random.below(6)], seed + k, false));
+            views.push_back(random.make(any_place(random), seed + k, false));
         drain();
         set_delay(GetParam().delay_us);
         for (std::size_t k = 1; k < views.size(); ++k)
@@ -80,6 +85,7 @@ protected:
 
     /// The nth call of each function fails, with peers that do not know each other yet.
     void sweep(const std::string& what, Device to, Make make_dst, Device from, Make make_src) {
+        filler().need(Feature::restart);
         for (const char* name :
              {"cudaMemcpyAsync", "cudaMemcpy2DAsync", "cudaMemcpy3DAsync", "cudaMemcpyPeerAsync",
               "cudaLaunchKernel", "cudaMallocAsync", "cudaFreeAsync", "cudaHostAlloc",
@@ -105,8 +111,8 @@ private:
         const auto code = memory ? cudaErrorMemoryAllocation : cudaErrorInvalidValue;
         const Bytes wanted = with_items(block_bytes(*dst.allocation()), dst, items(src));
         const Level before = Level::now();
-        emulation::clear_calls();
-        emulation::fail(name, n, code);
+        filler().clear_calls();
+        filler().fail(name, n, code);
         bool done = false;
         try {
             copy(dst, src);
@@ -120,7 +126,7 @@ private:
             ++failed_;
         }
         const bool met = count(name) >= static_cast<std::size_t>(n);
-        emulation::clear_faults();
+        filler().clear_faults();
         EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess) << where;
         if (done) {
             EXPECT_EQ(block_bytes(*dst.allocation()), wanted) << where;
