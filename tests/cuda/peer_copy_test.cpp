@@ -66,6 +66,7 @@ TEST_F(Peers, AccessIsAskedForOnceInBothDirections) {
 }
 
 TEST_F(Peers, AccessThatSomebodyElseEnabledIsNoError) {
+    filler().need(Feature::peers);
     restart(true);
     {
         const DeviceGuard guard(1);
@@ -79,6 +80,7 @@ TEST_F(Peers, AccessThatSomebodyElseEnabledIsNoError) {
 }
 
 TEST_F(Peers, RoutesWithAccess) {
+    filler().need(Feature::peers);
     restart(true);
     for (const Stream& stream : {Stream{}, make_stream(1), make_stream(2)}) {
         expect_route("dense", dense(d2, 1), dense(d1, 2), kOnePeer, stream);
@@ -153,6 +155,7 @@ private:
 };
 
 TEST_F(Peers, MemoryOfUnknownPoolsIsNotReachedDirectly) {
+    filler().need(Feature::peers);
     restart(true);
     copy(dense(d0, 1), dense(d1, 2));  // access between the two is granted
     const ForeignPool pool;
