@@ -13,6 +13,7 @@
 #include "src/chunked_copy.hpp"
 #include "src/copy_checks.hpp"
 #include "src/packing.hpp"
+#include "src/pitched_copy.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
 
@@ -77,7 +78,7 @@ private:
         const View& dst = to_host_ ? host_ : device_;
         const View& src = to_host_ ? device_ : host_;
         const CopyPlan plan = plan_copy(dst.layout(), src.layout(), dst.itemsize());
-        const bool rows = copies_as_rows(plan);
+        const bool rows = copies_pitched(plan);
         const Turned turned = turn_to_host(host_.layout(), device_.layout());
         if (!rows && !turned.host.contiguous(host_.itemsize(), Order::C)) return false;
         Work work(stream_);
@@ -85,7 +86,7 @@ private:
         work.uses(*src.allocation());
         if (rows) {
             const auto kind = to_host_ ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice;
-            copy_rows(plan, dst.data(), src.data(), kind, stream_);
+            copy_pitched(plan, dst.data(), src.data(), kind, stream_);
         } else {
             const std::int64_t nbytes = host_.nbytes();
             Packing packing(device_.data(), turned.device, host_.itemsize(), nbytes, stream_);

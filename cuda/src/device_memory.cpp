@@ -98,7 +98,13 @@ void free_async(void* data, const Stream& stream) noexcept {
     });
 }
 
+void free_block(void* context, Stream stream) noexcept { free_async(context, stream); }
+
 }  // namespace
+
+bool from_default_pool(const Allocation& block) noexcept {
+    return block.release_function() == free_block;
+}
 
 std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& asked,
                                             std::unique_ptr<StreamUses> uses) {
@@ -114,7 +120,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
     void* const data = malloc_async(nbytes, stream);
     try {
         block.data = block.context = data;
-        block.release = [](void* context, Stream at) noexcept { free_async(context, at); };
+        block.release = free_block;
         // After the call: the event of a raw handle covers it.
         block.uses = uses ? std::move(uses) : make_uses(stream);
         return Allocation::adopt(std::move(block));

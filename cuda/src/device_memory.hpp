@@ -13,6 +13,9 @@ namespace devview::cuda {
 std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& stream,
                                             std::unique_ptr<StreamUses> uses = {});
 
+/// True for a block of allocate_device(): its pool is the device's default one.
+bool from_default_pool(const Allocation& block) noexcept;
+
 /// Memory for the time of one operation on `stream`, in no ledger; freed in that stream's order.
 class DeviceTemp {
 public:

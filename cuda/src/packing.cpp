@@ -3,20 +3,18 @@
 #include "src/packing.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "devview/error.hpp"
 #include "src/check.hpp"
+#include "src/pitched_copy.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
 
 namespace {
 
-constexpr std::int64_t kShortestRow = 64;
 constexpr std::int64_t kSmallestTemp = std::int64_t{1} << 20;
-constexpr std::int64_t kLongestPitch = std::numeric_limits<std::int32_t>::max();
 
 std::size_t bytes(std::int64_t n) noexcept { return static_cast<std::size_t>(n); }
 
@@ -35,21 +33,6 @@ CopyPlan exchange_sides(const CopyPlan& plan) noexcept {
     return other;
 }
 
-bool copies_as_rows(const CopyPlan& plan) noexcept {
-    return plan.pitched() && plan.unit >= kShortestRow && plan.dst_strides[0] <= kLongestPitch &&
-           plan.src_strides[0] <= kLongestPitch;
-}
-
-void copy_rows(const CopyPlan& plan, void* dst, const void* src, cudaMemcpyKind kind,
-               const Stream& stream) {
-    const DeviceGuard guard(device_of(stream));
-    check(runtime().Memcpy2DAsync(
-              static_cast<char*>(dst) + plan.dst_shift, bytes(plan.dst_strides[0]),
-              static_cast<const char*>(src) + plan.src_shift, bytes(plan.src_strides[0]),
-              bytes(plan.unit), bytes(plan.extents[0]), kind, handle_of(stream)),
-          "memcpy 2d");
-}
-
 void copy_on_device(const CopyPlan& plan, void* dst, const void* src, const Stream& stream) {
     const DeviceGuard guard(device_of(stream));
     if (plan.contiguous()) {
@@ -58,8 +41,8 @@ void copy_on_device(const CopyPlan& plan, void* dst, const void* src, const Stre
                                     bytes(plan.unit * plan.count), cudaMemcpyDeviceToDevice,
                                     handle_of(stream)),
               "memcpy");
-    } else if (copies_as_rows(plan)) {
-        copy_rows(plan, dst, src, cudaMemcpyDeviceToDevice, stream);
+    } else if (copies_pitched(plan)) {
+        copy_pitched(plan, dst, src, cudaMemcpyDeviceToDevice, stream);
     } else {
         check(runtime().kernels.copy(plan, dst, src, handle_of(stream)), "copy kernel");
     }
@@ -78,7 +61,7 @@ Packing::Packing(void* data, const Layout& layout, std::int64_t itemsize, std::i
 Packing::Way Packing::choose(const CopyPlan& plan, std::int64_t largest) noexcept {
     if (plan.contiguous()) return Way::dense;
     if (plan.unit > largest) return Way::long_rows;
-    return copies_as_rows(plan) ? Way::rows : Way::packed;
+    return copies_pitched(plan) ? Way::rows : Way::packed;
 }
 
 std::int64_t Packing::grain() const noexcept {
@@ -115,14 +98,39 @@ void Packing::memcpy(void* device, void* host, std::int64_t nbytes, bool to_host
           "memcpy");
 }
 
+/// Whole slices by one copy, and one more where the range begins or ends inside a slice.
 void Packing::move_rows(char* host, std::int64_t first, std::int64_t rows, bool to_host) {
-    CopyPlan run = to_host ? plan_ : from_dense_;
-    run.extents[0] = run.count = rows;
-    char* const device = data_ + first * plan_.src_strides[0];
-    if (to_host) {
-        copy_rows(run, host, device, cudaMemcpyDeviceToHost, stream_);
+    const std::int64_t slice = plan_.ndim == 2 ? plan_.extents[1] : rows;
+    while (rows > 0) {
+        const std::int64_t begun = plan_.ndim == 2 ? first % slice : 0;
+        const std::int64_t whole = rows / slice * slice;
+        const std::int64_t part = begun == 0 && whole > 0 ? whole : std::min(slice - begun, rows);
+        move_box(host, first, part, to_host);
+        host += part * plan_.unit;
+        first += part;
+        rows -= part;
+    }
+}
+
+/// Rows of one slice, or of several whole ones.
+void Packing::move_box(char* host, std::int64_t first, std::int64_t rows, bool to_host) {
+    CopyPlan box = to_host ? plan_ : from_dense_;
+    box.dst_shift = box.src_shift = 0;
+    box.count = rows;
+    const int inner = plan_.ndim - 1;
+    if (inner == 0 || rows <= plan_.extents[inner]) {
+        box.ndim = 1;
+        box.extents[0] = rows;
+        box.dst_strides[0] = box.dst_strides[inner];
+        box.src_strides[0] = box.src_strides[inner];
     } else {
-        copy_rows(run, device, host, cudaMemcpyHostToDevice, stream_);
+        box.extents[0] = rows / plan_.extents[inner];
+    }
+    char* const device = unit_at(first);
+    if (to_host) {
+        copy_pitched(box, host, device, cudaMemcpyDeviceToHost, stream_);
+    } else {
+        copy_pitched(box, device, host, cudaMemcpyHostToDevice, stream_);
     }
 }
 

@@ -10,21 +10,14 @@
 
 namespace devview::cuda {
 
-/// True if one pitched copy does the plan, with rows long enough to be worth it: the copy engine
-/// handles every row by itself, so that short ones are a kernel's work.
-bool copies_as_rows(const CopyPlan& plan) noexcept;
-
 /// Runs a plan between two places of the stream's device: one memcpy, pitched copy or kernel.
 void copy_on_device(const CopyPlan& plan, void* dst, const void* src, const Stream& stream);
 
-/// One pitched copy of a plan for which copies_as_rows().
-void copy_rows(const CopyPlan& plan, void* dst, const void* src, cudaMemcpyKind kind,
-               const Stream& stream);
-
 /// Moves ranges of the run between the view and dense host memory that outlives the work.
 ///
-/// One call of to_host() or from_host() enqueues, for a whole view: a dense one 1 memcpy; rows 1
-/// pitched copy; any other 1 kernel and 1 memcpy through device memory that lives as long as this.
+/// One call of to_host() or from_host() enqueues, for a whole view: a dense one 1 memcpy; rows, or
+/// slices of rows, 1 pitched copy; any other 1 kernel and 1 memcpy through device memory that lives
+/// as long as this.
 class Packing {
 public:
     /// `largest`: bytes of the longest range.
@@ -43,6 +36,7 @@ private:
 
     void move(char* host, std::int64_t offset, std::int64_t nbytes, bool to_host);
     void move_rows(char* host, std::int64_t first, std::int64_t rows, bool to_host);
+    void move_box(char* host, std::int64_t first, std::int64_t rows, bool to_host);
     void move_long_rows(char* host, std::int64_t offset, std::int64_t nbytes, bool to_host);
     void move_packed(char* host, std::int64_t first, std::int64_t units, bool to_host);
     void make_temp();

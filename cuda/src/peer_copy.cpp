@@ -1,4 +1,6 @@
-// Copies between two devices: dense bytes by a peer copy, packed and unpacked where they lie.
+// Copies between two devices: dense bytes by a peer copy; what one pitched copy or one kernel can
+// write to the peer by that, where the devices reach each other; the rest packed, and unpacked
+// where it landed.
 #include <cstdint>
 
 #include "devview/copy_plan.hpp"
@@ -6,6 +8,9 @@
 #include "src/copy_routes.hpp"
 #include "src/device_memory.hpp"
 #include "src/packing.hpp"
+#include "src/peer_access.hpp"
+#include "src/pitched_copy.hpp"
+#include "src/staged_peer_copy.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
 
@@ -29,21 +34,68 @@ Stream stream_beside(const Stream& chosen, const View& view) {
     return belongs(chosen, view) ? chosen : work_stream(view.device().id, {}, view.stream());
 }
 
-void peer_copy(void* dst, int dst_device, const void* src, int src_device, std::int64_t nbytes,
-               const Stream& stream) {
+/// Words of a driver for "not between these two": then we do what it does elsewhere by itself.
+bool refuses_peers(cudaError_t status) noexcept {
+    return status == cudaErrorPeerAccessUnsupported || status == cudaErrorNotSupported ||
+           status == cudaErrorNotPermitted;
+}
+
+/// cudaMemcpyPeerAsync needs no access: without it, the driver stages.
+void peer_copy(PeerSide dst, PeerSide src, std::int64_t nbytes, const Stream& stream) {
     const DeviceGuard guard(device_of(stream));
-    check(runtime().MemcpyPeerAsync(dst, dst_device, src, src_device,
-                                    static_cast<std::size_t>(nbytes), handle_of(stream)),
-          "memcpy peer");
+    const cudaError_t status =
+        runtime().MemcpyPeerAsync(dst.data, dst.device, src.data, src.device,
+                                  static_cast<std::size_t>(nbytes), handle_of(stream));
+    if (refuses_peers(status)) {
+        clear_error(status);
+        return staged_peer_copy(dst, src, nbytes, stream);
+    }
+    check(status, "memcpy peer");
 }
 
 void copy_dense(const CopyPlan& plan, const View& dst, const View& src, const Stream& stream) {
     Work work(stream);
     work.uses(*src.allocation());
     work.uses(*dst.allocation());
-    peer_copy(static_cast<char*>(dst.data()) + plan.dst_shift, dst.device().id,
-              static_cast<const char*>(src.data()) + plan.src_shift, src.device().id,
+    peer_copy({static_cast<char*>(dst.data()) + plan.dst_shift, dst.device().id},
+              {static_cast<char*>(src.data()) + plan.src_shift, src.device().id},
               plan.unit * plan.count, stream);
+    work.done();
+}
+
+/// One copy engine reads here and writes there.
+void copy_pitched_to_peer(const CopyPlan& plan, const View& dst, const View& src,
+                          const Stream& stream) {
+    Work work(stream);
+    work.uses(*src.allocation());
+    work.uses(*dst.allocation());
+    copy_pitched(plan, dst.data(), src.data(), cudaMemcpyDeviceToDevice, stream);
+    work.done();
+}
+
+/// A warp's store of 4 bytes a thread, and a line of the cache: what is written to a peer in less
+/// travels in many small packets.
+constexpr std::int64_t kShortestPeerRun = 128;
+
+/// The destination without gaps, in the order in which a kernel writes it.
+bool writes_long_runs(const CopyPlan& plan) noexcept {
+    std::int64_t run = plan.unit;
+    for (int axis = plan.ndim - 1; axis >= 0 && plan.dst_strides[axis] == run; --axis)
+        run *= plan.extents[axis];
+    return run >= kShortestPeerRun;
+}
+
+/// A kernel of the source's device: it gathers at home and writes whole lines to the peer. Writes
+/// are sent and forgotten, while reads from a peer would wait for their answer; so there is no such
+/// way for a strided destination.
+void copy_by_kernel(const CopyPlan& plan, const View& dst, const View& src, const Stream& home) {
+    const Stream stream = stream_beside(home, src);
+    link(home, stream);
+    Work work(stream);
+    work.uses(*src.allocation());
+    work.uses(*dst.allocation());
+    check(runtime().kernels.copy(plan, dst.data(), src.data(), handle_of(stream)), "copy kernel");
+    link(stream, home);
     work.done();
 }
 
@@ -108,7 +160,7 @@ void copy_packed(const View& dst, const View& src, const Stream& home) {
         to = landed.data();
     }
     streams.before_peer_copy();
-    peer_copy(to, dst.device().id, from, src.device().id, nbytes, home);
+    peer_copy({to, dst.device().id}, {from, src.device().id}, nbytes, home);
     streams.after_peer_copy();
     if (to != dst.data()) {
         copy_on_device(plan_copy(dst.layout(), dense, itemsize), dst.data(), to, target);
@@ -122,8 +174,17 @@ void copy_packed(const View& dst, const View& src, const Stream& home) {
 
 void copy_between_devices(const View& dst, const View& src, const Stream& asked) {
     const Stream home = choose_stream(dst, src, asked);
+    enable_peer_access(src.device().id, dst.device().id, home);
     const CopyPlan plan = plan_copy(dst.layout(), src.layout(), dst.itemsize());
     if (plan.contiguous()) return copy_dense(plan, dst, src, home);
+    const int here = device_of(home);
+    if (copies_pitched(plan) && reaches(here, *dst.allocation()) &&
+        reaches(here, *src.allocation())) {
+        return copy_pitched_to_peer(plan, dst, src, home);
+    }
+    if (writes_long_runs(plan) && reaches(src.device().id, *dst.allocation())) {
+        return copy_by_kernel(plan, dst, src, home);
+    }
     copy_packed(dst, src, home);
 }
 

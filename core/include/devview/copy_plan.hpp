@@ -34,6 +34,17 @@ struct CopyPlan {
     bool pitched() const noexcept {
         return ndim == 1 && dst_strides[0] >= unit && src_strides[0] >= unit;
     }
+    /// True if one pitched copy of slices does it: two axes, on both sides a slice is a whole
+    /// number of row pitches, enough for its rows (a sub-box of a dense array is).
+    bool pitched_slices() const noexcept {
+        return ndim == 2 && is_sliced(dst_strides) && is_sliced(src_strides);
+    }
+
+private:
+    bool is_sliced(const std::int64_t* strides) const noexcept {
+        return strides[1] >= unit && strides[0] % strides[1] == 0 &&
+               strides[0] / strides[1] >= extents[1];
+    }
 };
 
 /// The plan of copying `src` to `dst`, layouts of the same shape without suboffsets.
