@@ -1,23 +1,15 @@
-// The functor that converts numbers by value, and its launch; one source for GPU and host.
+// The functor that converts any numbers by value, and the launch of casts; one source for GPU and
+// host.
 #pragma once
 
 #include <cstdint>
 
 #include "devview/cuda/runtime.hpp"
 #include "devview/number.hpp"
+#include "kernels/cast_pairs.hpp"
 #include "kernels/dispatch.hpp"
-#include "kernels/functors.hpp"
 
 namespace devview::cuda::kernels {
-
-DEVVIEW_HD inline std::uint64_t reversed_bytes(std::uint64_t bits, unsigned size) {
-    std::uint64_t result = 0;
-    for (unsigned byte = 0; byte < size; ++byte) {
-        result = result << 8 | (bits & 0xff);
-        bits >>= 8;
-    }
-    return result;
-}
 
 /// One side of a cast: the bits of numbers of `size` bytes, in native order once loaded.
 struct NumberAccess {
@@ -73,8 +65,9 @@ private:
 };
 
 /// Number by number; the types are the same for all threads, so that no warp diverges over them.
-template <typename Index, std::size_t max_axes>
+template <std::size_t max_axes>
 struct StridedCast {
+    using Unit = std::uint8_t;
     Axes<Index, max_axes, 2> axes;
     unsigned char* dst;
     const unsigned char* src;
@@ -98,12 +91,24 @@ struct StridedCast {
     }
 };
 
-inline NumberAccess access_to(const NumberType& type, const void* data, const CopyPlan& plan,
-                              const std::int64_t* strides) {
+inline NumberAccess access_to(const NumberType& type, const Walk& walk, int side,
+                              const void* data) {
     std::uint64_t bits = reinterpret_cast<std::uintptr_t>(data);
-    for (int axis = 0; axis < plan.ndim; ++axis)
-        bits |= static_cast<std::uint64_t>(strides[axis]);
+    for (int axis = 0; axis < walk.ndim; ++axis)
+        bits |= static_cast<std::uint64_t>(walk.strides[side][axis]);
     return {type.part_size, bits % type.part_size == 0, type.swapped};
+}
+
+template <std::size_t max_axes, typename Each>
+void run_any_cast(const Walk& walk, const NumberType& to, const NumberType& from, const Each& each,
+                  std::int64_t count) {
+    const NumberAccess writes = access_to(to, walk, 0, walk.dst);
+    const NumberAccess reads = access_to(from, walk, 1, walk.src);
+    in_pieces(walk, 0, count, kMostPositions,
+              [&](const Walk& piece, Index, Index part, std::int64_t) {
+                  each(part, StridedCast<max_axes>{make_axes<max_axes, 2>(piece), piece.dst,
+                                                   piece.src, to, from, writes, reads});
+              });
 }
 
 /// Converts every item of a plan_items(). `each` as for the other kernels.
@@ -113,25 +118,11 @@ void run_cast(const CopyPlan& plan, void* dst, const NumberType& to, const void*
     if (plan.count == 0) return;
     auto* const target = static_cast<unsigned char*>(dst) + plan.dst_shift;
     const auto* const source = static_cast<const unsigned char*>(src) + plan.src_shift;
-    const auto launch = [&](auto types) {
-        using T = decltype(types);
-        using Index = typename T::Index;
-        const StridedCast<Index, T::kAxes> functor{
-            make_axes<Index, T::kAxes, 2>(plan, plan.unit, {plan.dst_strides, plan.src_strides}),
-            target,
-            source,
-            to,
-            from,
-            access_to(to, target, plan, plan.dst_strides),
-            access_to(from, source, plan, plan.src_strides)};
-        each(static_cast<Index>(plan.count), functor);
-    };
+    const Walk walk = make_walk(plan, plan.unit, target, source);
     if (has_many_axes(plan)) {
-        launch(Types<std::uint8_t, std::uint64_t, kAllAxes>{});
-    } else if (plan.count <= INT32_MAX) {
-        launch(Types<std::uint8_t, std::uint32_t, kFewAxes>{});
-    } else {
-        launch(Types<std::uint8_t, std::uint64_t, kFewAxes>{});
+        run_any_cast<kAllAxes>(walk, to, from, each, plan.count);
+    } else if (!run_pair_cast(walk, to, from, each, plan.count)) {
+        run_any_cast<kFewAxes>(walk, to, from, each, plan.count);
     }
 }
 
