@@ -65,10 +65,8 @@ private:
 };
 
 /// Number by number; the types are the same for all threads, so that no warp diverges over them.
-template <std::size_t max_axes>
 struct StridedCast {
-    using Unit = std::uint8_t;
-    Axes<Index, max_axes, 2> axes;
+    Axes<Index, kAllAxes, 2> axes;
     unsigned char* dst;
     const unsigned char* src;
     NumberType to;
@@ -81,13 +79,18 @@ struct StridedCast {
         axes.locate(position, offsets);
         unsigned char* const at = dst + offsets[0];
         const unsigned char* const source = src + offsets[1];
-        std::uint64_t part = convert_number(to, from, reads.load(source));
-        if (!to.is_complex && !from.is_complex) return writes.store(at, part);
-        const std::uint64_t other =
-            from.is_complex ? convert_number(to, from, reads.load(source + reads.size)) : 0;
-        if (!to.is_complex) return writes.store(at, part | other);  // to bool
-        writes.store(at, part);
-        writes.store(at + writes.size, other);
+        const bool any = from.is_complex && !to.is_complex;  // to bool: whether a part is not zero
+        const unsigned parts = from.is_complex || to.is_complex ? 2 : 1;
+        std::uint64_t made = 0;
+        DEVVIEW_ROLLED  // the conversion is long
+            for (unsigned part = 0; part < parts; ++part) {
+            const bool is_there = part == 0 || from.is_complex;
+            const std::uint64_t bits =
+                is_there ? convert_number(to, from, reads.load(source + part * reads.size)) : 0;
+            made = any ? made | bits : bits;
+            if (!any) writes.store(at + part * writes.size, made);
+        }
+        if (any) writes.store(at, made);
     }
 };
 
@@ -99,15 +102,15 @@ inline NumberAccess access_to(const NumberType& type, const Walk& walk, int side
     return {type.part_size, bits % type.part_size == 0, type.swapped};
 }
 
-template <std::size_t max_axes, typename Each>
+template <typename Each>
 void run_any_cast(const Walk& walk, const NumberType& to, const NumberType& from, const Each& each,
                   std::int64_t count) {
     const NumberAccess writes = access_to(to, walk, 0, walk.dst);
     const NumberAccess reads = access_to(from, walk, 1, walk.src);
     in_pieces(walk, 0, count, kMostPositions,
               [&](const Walk& piece, Index, Index part, std::int64_t) {
-                  each(part, StridedCast<max_axes>{make_axes<max_axes, 2>(piece), piece.dst,
-                                                   piece.src, to, from, writes, reads});
+                  each(part, StridedCast{make_axes<kAllAxes, 2>(piece), piece.dst, piece.src, to,
+                                         from, writes, reads});
               });
 }
 
@@ -119,11 +122,8 @@ void run_cast(const CopyPlan& plan, void* dst, const NumberType& to, const void*
     auto* const target = static_cast<unsigned char*>(dst) + plan.dst_shift;
     const auto* const source = static_cast<const unsigned char*>(src) + plan.src_shift;
     const Walk walk = make_walk(plan, plan.unit, target, source);
-    if (has_many_axes(plan)) {
-        run_any_cast<kAllAxes>(walk, to, from, each, plan.count);
-    } else if (!run_pair_cast(walk, to, from, each, plan.count)) {
-        run_any_cast<kFewAxes>(walk, to, from, each, plan.count);
-    }
+    const bool common = !has_many_axes(plan) && run_pair_cast(walk, to, from, each, plan.count);
+    if (!common) run_any_cast(walk, to, from, each, plan.count);
 }
 
 }  // namespace devview::cuda::kernels

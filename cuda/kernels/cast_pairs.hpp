@@ -72,7 +72,6 @@ template <typename To, typename From>
 struct PairCast {
     using ToBits = typename To::Bits;
     using FromBits = typename From::Bits;
-    using Unit = Unit16;
     /// The narrower side moves 16 bytes, or 8 items.
     static constexpr unsigned kNarrow =
         sizeof(ToBits) < sizeof(FromBits) ? sizeof(ToBits) : sizeof(FromBits);

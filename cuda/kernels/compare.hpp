@@ -110,10 +110,8 @@ struct Comparable {
 };
 
 /// Numbers of any two types, which are the same for all threads.
-template <std::size_t max_axes>
 struct NumberCompare {
-    using Unit = std::uint8_t;
-    Axes<Index, max_axes, 2> axes;
+    Axes<Index, kAllAxes, 2> axes;
     const unsigned char* a;
     const unsigned char* b;
     NumberType a_type;
@@ -127,10 +125,11 @@ struct NumberCompare {
         axes.locate(position, offsets);
         const unsigned char* const x = a + offsets[0];
         const unsigned char* const y = b + offsets[1];
-        bool equal = part(a_type, reads_a, x, 0).equals(part(b_type, reads_b, y, 0));
-        if (a_type.is_complex || b_type.is_complex) {
-            equal = equal && part(a_type, reads_a, x, 1).equals(part(b_type, reads_b, y, 1));
-        }
+        const unsigned parts = a_type.is_complex || b_type.is_complex ? 2 : 1;
+        bool equal = true;
+        DEVVIEW_ROLLED
+        for (unsigned k = 0; k < parts; ++k)
+            equal = equal && part(a_type, reads_a, x, k).equals(part(b_type, reads_b, y, k));
         if (!equal) *different = 1;
     }
 
@@ -181,15 +180,15 @@ inline bool find_lanes(const NumberType& a, const NumberType& b, FloatLanes& lan
     return true;
 }
 
-template <std::size_t max_axes, typename Each>
+template <typename Each>
 void compare_numbers(const Walk& walk, const NumberType& a, const NumberType& b, std::int64_t count,
                      std::uint32_t* different, const Each& each) {
     const NumberAccess reads_a = access_to(a, walk, 0, walk.dst);
     const NumberAccess reads_b = access_to(b, walk, 1, walk.src);
     in_pieces(walk, 0, count, kMostPositions,
               [&](const Walk& piece, Index, Index part, std::int64_t) {
-                  each(part, NumberCompare<max_axes>{make_axes<max_axes, 2>(piece), piece.dst,
-                                                     piece.src, a, b, reads_a, reads_b, different});
+                  each(part, NumberCompare{make_axes<kAllAxes, 2>(piece), piece.dst, piece.src, a,
+                                           b, reads_a, reads_b, different});
               });
 }
 
@@ -226,13 +225,7 @@ void run_compare(const CopyPlan& plan, const void* a, const NumberType& a_type, 
     const std::int64_t size = detail::size_of(a_type);
     const std::int64_t items = size == detail::size_of(b_type) ? plan.unit / size : 1;
     const Walk walk = make_walk(plan, plan.unit / items, left, right);
-    if (has_many_axes(plan)) {
-        detail::compare_numbers<kAllAxes>(walk, a_type, b_type, plan.count * items, different,
-                                          each);
-    } else {
-        detail::compare_numbers<kFewAxes>(walk, a_type, b_type, plan.count * items, different,
-                                          each);
-    }
+    detail::compare_numbers(walk, a_type, b_type, plan.count * items, different, each);
 }
 
 }  // namespace devview::cuda::kernels
