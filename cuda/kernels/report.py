@@ -80,13 +80,19 @@ class Kernel:
 
 def find_tool(name: str) -> str:
     """The tool's path: CUDA_HOME, PATH, the toolkit's usual place, or PyPI's wheels."""
-    places = [Path(os.environ[key]) / "bin" for key in ("CUDA_HOME", "CUDA_PATH") if key in os.environ]
+    places = [
+        Path(os.environ[key]) / "bin" for key in ("CUDA_HOME", "CUDA_PATH") if key in os.environ
+    ]
     places.append(Path("/usr/local/cuda/bin"))
     for scheme in ("purelib", "platlib"):
         places += Path(sysconfig.get_path(scheme)).glob("nvidia/*/bin")
-    found = shutil.which(name) or next((str(p / name) for p in places if (p / name).is_file()), None)
+    found = shutil.which(name) or next(
+        (str(p / name) for p in places if (p / name).is_file()), None
+    )
     if not found:
-        raise ToolError(f"{name}: not found (the CUDA toolkit has it, or PyPI's nvidia-cuda-{name})")
+        raise ToolError(
+            f"{name}: not found (the CUDA toolkit has it, or PyPI's nvidia-cuda-{name})"
+        )
     return found
 
 
@@ -204,7 +210,9 @@ def plain_names(names: list[str]) -> dict[str, str]:
         r"|(?<=\d)ul\b|std::"
     )
     return {
-        name: noise.sub("", re.sub(r"\((?:unsigned int, |const|devview::\S+Transpose).*\)$", "", text))
+        name: noise.sub(
+            "", re.sub(r"\((?:unsigned int, |const|devview::\S+Transpose).*\)$", "", text)
+        )
         for name, text in zip(names, plain)
     }
 
@@ -215,11 +223,22 @@ def print_table(kernels: list[Kernel]) -> None:
 
     table = Table(title="Kernels", row_styles=["", "dim"])
     table.add_column("kernel", overflow="fold")
-    for heading in ("arch", "registers", "spilled", "stack", "shared", "loads 128", "stores 128", "code"):
+    for heading in (
+        "arch",
+        "registers",
+        "spilled",
+        "stack",
+        "shared",
+        "loads 128",
+        "stores 128",
+        "code",
+    ):
         table.add_column(heading, justify="right")
     table.add_column("faults", style="bold red")
     names = plain_names(sorted({kernel.name for kernel in kernels}))
-    for k in sorted(kernels, key=lambda kernel: (names[kernel.name], len(kernel.arch), kernel.arch)):
+    for k in sorted(
+        kernels, key=lambda kernel: (names[kernel.name], len(kernel.arch), kernel.arch)
+    ):
         numbers = (k.registers, k.spilled, k.stack, k.shared, k.loads, k.stores, k.code)
         table.add_row(names[k.name], k.arch, *map(str, numbers), "; ".join(k.faults()))
     console = Console()
@@ -240,10 +259,16 @@ def summary(kernels: list[Kernel]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--arch", default=ARCHITECTURES, help=f"of sources and PTX ({ARCHITECTURES})")
-    parser.add_argument("--json", action="store_true", help="one object per kernel and architecture")
+    parser.add_argument(
+        "--arch", default=ARCHITECTURES, help=f"of sources and PTX ({ARCHITECTURES})"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one object per kernel and architecture"
+    )
     options = parser.parse_args(arguments)
     files = options.files or sorted((ROOT / "cuda/kernels").glob("*.cu"))
     try:
@@ -257,7 +282,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps([{**dataclasses.asdict(k), "faults": k.faults()} for k in kernels], indent=1))
+        print(
+            json.dumps([{**dataclasses.asdict(k), "faults": k.faults()} for k in kernels], indent=1)
+        )
     else:
         print_table(kernels)
         print(summary(kernels))

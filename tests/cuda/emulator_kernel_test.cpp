@@ -145,6 +145,56 @@ TEST_F(EmulatorKernel, ACastOfWhatItDoesNotKnowIsRefused) {
               cudaErrorInvalidValue);
 }
 
+TEST_F(EmulatorKernel, SwapsTheBytesOfParts) {
+    const CopyPlan plan = rows_plan(4, 4, 5, 7);
+    DV_OK(r->kernels.byteswap(plan, target_, source_, 2, nullptr));
+    const Bytes seen = content(target_, 20);
+    for (std::size_t i = 0; i < 20; ++i)
+        ASSERT_EQ(seen[i], i % 5 < 4 ? bytes_[i / 5 * 7 + ((i % 5) ^ 1)] : 0) << i;
+    for (const unsigned part : {0u, 1u, 3u, 8u, 32u}) {
+        EXPECT_EQ(r->kernels.byteswap(plan, target_, source_, part, nullptr),
+                  cudaErrorInvalidValue);
+    }
+    EXPECT_EQ(r->kernels.byteswap(plan, target_, nullptr, 2, nullptr), cudaErrorInvalidValue);
+}
+
+TEST_F(EmulatorKernel, ComparesAndSetsAFlag) {
+    const NumberType bytes = type_of("4s"), byte = type_of("B"), wide = type_of("d");
+    DV_OK(r->MemcpyAsync(target_, source_, 900, cudaMemcpyDeviceToDevice, nullptr));
+    DV_OK(r->MemsetAsync(target_ + 900, 0, 100, nullptr));
+    auto* const flag = reinterpret_cast<std::uint32_t*>(target_ + 960);
+    const CopyPlan plan = rows_plan(9, 100, 100, 100);
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), Bytes(4, 0));
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_ + 1, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), (Bytes{1, 0, 0, 0}));
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), (Bytes{1, 0, 0, 0})) << "only the caller clears it";
+    EXPECT_EQ(r->kernels.compare(plan, source_, bytes, target_, byte, flag, nullptr),
+              cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.compare(plan, source_, wide, target_, type_of("g"), flag, nullptr),
+              cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.compare(plan, source_, bytes, target_, bytes, nullptr, nullptr),
+              cudaErrorInvalidValue);
+}
+
+TEST_F(EmulatorKernel, AComparisonReachesAsFarAsItsItems) {
+    testing::internal::CaptureStderr();
+    const NumberType byte = type_of("B"), wide = type_of("d");
+    auto* const flag = reinterpret_cast<std::uint32_t*>(target_ + 992);
+    const CopyPlan plan = rows_plan(10, 1, 1, 100);
+    DV_OK(r->kernels.compare(plan, source_ + 990, byte, source_ + 92, wide, flag, nullptr));
+    DV_OK(r->DeviceSynchronize());
+    const auto reads = [&](const unsigned char* a, const unsigned char* b, std::uint32_t* to) {
+        return illegal(r->kernels.compare(plan, a, byte, b, wide, to, nullptr));
+    };
+    EXPECT_NE(reads(source_ + 991, source_, flag).find("reads"), std::string::npos);
+    EXPECT_NE(reads(source_, source_ + 93, flag).find("reads"), std::string::npos);
+    auto* const outside = reinterpret_cast<std::uint32_t*>(target_ + 1000);
+    EXPECT_NE(reads(source_, source_, outside).find("writes"), std::string::npos);
+    testing::internal::GetCapturedStderr();
+}
+
 TEST_F(EmulatorKernel, EveryByteOfThePlanMustBeInTheBlock) {
     testing::internal::CaptureStderr();
     const CopyPlan fits = rows_plan(10, 10, 10, 110);
