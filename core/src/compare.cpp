@@ -375,6 +375,11 @@ bool comparable(const FormatNode& a, const FormatNode& b) {
     return compare_sides(Side{&a}, Side{&b}).kind != Comparison::Kind::never;
 }
 
+bool equal_as_bytes(const FormatNode& a, const FormatNode& b) {
+    const Comparison both = compare_sides(Side{&a}, Side{&b});
+    return is_bitwise(both) && both.leaf.a.size == a.itemsize && a.itemsize == b.itemsize;
+}
+
 bool equal_host(const FormatNode& a_format, const Layout& a_layout, const void* a,
                 const FormatNode& b_format, const Layout& b_layout, const void* b) {
     if (!same_shape(a_layout, b_layout)) return false;

@@ -23,12 +23,15 @@ void flip(CopyPlan& plan, int axis) noexcept {
     plan.src_strides[axis] = -plan.src_strides[axis];
 }
 
-// Axes that move both pointers. Where the destination stands still, the last item stays.
-void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorder) noexcept {
+// Axes that move a pointer. Where the destination stands still, the last item stays; `pairs`: all
+// of them count.
+void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorder,
+               bool pairs) noexcept {
     for (int k = 0; k < dst.ndim(); ++k) {
         const std::int64_t extent = dst.shape()[k];
         if (extent == 1) continue;
-        if (dst.strides()[k] == 0) {
+        if (pairs && dst.strides()[k] == 0 && src.strides()[k] == 0) continue;
+        if (!pairs && dst.strides()[k] == 0) {
             plan.src_shift += src.strides()[k] * (extent - 1);
             continue;
         }
@@ -89,7 +92,8 @@ void fold_unit(CopyPlan& plan) noexcept {
     plan.ndim = last;
 }
 
-CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool reorder) {
+CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool reorder,
+                   bool pairs = false) {
     CopyPlan plan;
     plan.ndim = 0;
     plan.unit = unit;
@@ -97,7 +101,7 @@ CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool
     plan.dst_shift = 0;
     plan.src_shift = 0;
     if (unit == 0 || dst.size() == 0) return plan;
-    take_axes(plan, dst, src, reorder);
+    take_axes(plan, dst, src, reorder, pairs);
     if (reorder) sort_axes(plan);
     merge_axes(plan);
     plan.count = 1;
@@ -115,6 +119,15 @@ CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, 
     check_layouts(dst, src, itemsize);
     CopyPlan plan = plan_axes(dst, src, itemsize, reorder);
     if (plan.count != 0) fold_unit(plan);
+    count_units(plan);
+    return plan;
+}
+
+CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize) {
+    const std::int64_t unit = itemsize == 0 ? 1 : itemsize;
+    check_layouts(a, b, unit);
+    CopyPlan plan = plan_axes(a, b, unit, true, true);
+    if (plan.count != 0 && itemsize != 0) fold_unit(plan);
     count_units(plan);
     return plan;
 }

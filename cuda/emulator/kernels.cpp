@@ -27,8 +27,18 @@ struct Launch {
     FillItem item{};
     NumberType to{};
     NumberType from{};
+    unsigned part = 0;
+    const void* other = nullptr;  ///< null: no second source
+    Range other_range{};
 };
-using Body = void (*)(const Launch& launch, void* dst, const void* src);
+
+/// Where the launch's memory really is.
+struct Addresses {
+    void* dst;
+    const void* src;
+    const void* other;
+};
+using Body = void (*)(const Launch& launch, const Addresses& at);
 
 bool add(std::int64_t& sum, std::int64_t term) { return !__builtin_add_overflow(sum, term, &sum); }
 
@@ -75,10 +85,10 @@ bool valid_run(const CopyPlan& plan, std::int64_t first, std::int64_t units) {
            first <= plan.count - units;
 }
 
-cudaError_t run_body(const Launch& launch, Body body, const Target& dst, const Target& src) {
+cudaError_t run_body(const Launch& launch, Body body, const Addresses& at) {
     const DeviceWork unseen;
     try {
-        body(launch, dst.at, src.at);
+        body(launch, at);
     } catch (const std::exception&) {
         return cudaErrorLaunchFailure;
     }
@@ -89,16 +99,22 @@ cudaError_t execute(const Launch& launch, int device, Body body) {
     const Access reads{"cudaLaunchKernel", device, Actor::kernel, false};
     const Access writes{"cudaLaunchKernel", device, Actor::kernel, true};
     Lock lock(machine().mutex);
-    Target src;
-    if (launch.src) src = resolve(reads, launch.src, launch.src_range.low, launch.src_range.high);
-    Target dst;
-    if (!launch.src || src.at) {
-        dst = resolve(writes, launch.dst, launch.dst_range.low, launch.dst_range.high);
-    }
+    bool touchable = true;
+    const auto find = [&](const Access& access, const void* base, const Range& range) {
+        if (!base || !touchable) return Target{};
+        const Target target = resolve(access, base, range.low, range.high);
+        touchable = target.at != nullptr;
+        return target;
+    };
+    const Target src = find(reads, launch.src, launch.src_range);
+    const Target other = find(reads, launch.other, launch.other_range);
+    const Target dst = find(writes, launch.dst, launch.dst_range);
     lock.unlock();
-    const cudaError_t status = dst.at ? run_body(launch, body, dst, src) : cudaErrorIllegalAddress;
+    const cudaError_t status =
+        touchable ? run_body(launch, body, {dst.at, src.at, other.at}) : cudaErrorIllegalAddress;
     lock.lock();
     let_go(src);
+    let_go(other);
     let_go(dst);
     return status;
 }
@@ -142,8 +158,8 @@ cudaError_t pack(const CopyPlan& plan, void* dst, const void* src, std::int64_t 
         }
         return submit(
             std::move(launch),
-            [](const Launch& l, void* to, const void* from) {
-                kernels::host_pack(l.plan, to, from, l.first, l.units);
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_pack(l.plan, at.dst, at.src, l.first, l.units);
             },
             stream);
     });
@@ -160,8 +176,8 @@ cudaError_t unpack(const CopyPlan& plan, void* dst, const void* src, std::int64_
         }
         return submit(
             std::move(launch),
-            [](const Launch& l, void* to, const void* from) {
-                kernels::host_unpack(l.plan, to, from, l.first, l.units);
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_unpack(l.plan, at.dst, at.src, l.first, l.units);
             },
             stream);
     });
@@ -178,8 +194,8 @@ cudaError_t copy(const CopyPlan& plan, void* dst, const void* src, cudaStream_t 
         }
         return submit(
             std::move(launch),
-            [](const Launch& l, void* to, const void* from) {
-                kernels::host_copy(l.plan, to, from);
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_copy(l.plan, at.dst, at.src);
             },
             stream);
     });
@@ -199,7 +215,9 @@ cudaError_t fill(const CopyPlan& plan, void* dst, const FillItem& item, cudaStre
         }
         return submit(
             std::move(launch),
-            [](const Launch& l, void* to, const void*) { kernels::host_fill(l.plan, to, l.item); },
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_fill(l.plan, at.dst, l.item);
+            },
             stream);
     });
 }
@@ -221,8 +239,64 @@ cudaError_t cast(const CopyPlan& plan, void* dst, const NumberType& to, const vo
         }
         return submit(
             std::move(launch),
-            [](const Launch& l, void* to_at, const void* from_at) {
-                kernels::host_cast(l.plan, to_at, l.to, from_at, l.from);
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_cast(l.plan, at.dst, l.to, at.src, l.from);
+            },
+            stream);
+    });
+}
+
+cudaError_t byteswap(const CopyPlan& plan, void* dst, const void* src, unsigned part,
+                     cudaStream_t stream) {
+    return gated(Call::LaunchKernel, [&] {
+        const bool known = part == 2 || part == 4 || part == 8 || part == 16;
+        if (!valid_plan(plan) || !known || plan.unit % part != 0) return cudaErrorInvalidValue;
+        auto launch = make_launch(plan, dst, src, 0, plan.count);
+        launch->part = part;
+        if (plan.count != 0 &&
+            (!dst || !src || !bounds(plan, plan.dst_shift, plan.dst_strides, launch->dst_range) ||
+             !bounds(plan, plan.src_shift, plan.src_strides, launch->src_range))) {
+            return cudaErrorInvalidValue;
+        }
+        return submit(
+            std::move(launch),
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_byteswap(l.plan, at.dst, at.src, l.part);
+            },
+            stream);
+    });
+}
+
+/// Bytes of a unit on one side: where the sides' items differ in size, a unit is one of each.
+std::int64_t compared_bytes(const CopyPlan& plan, const NumberType& type, const NumberType& other) {
+    return item_size(type) == item_size(other) ? plan.unit : item_size(type);
+}
+
+cudaError_t compare(const CopyPlan& plan, const void* a, const NumberType& a_type, const void* b,
+                    const NumberType& b_type, std::uint32_t* different, cudaStream_t stream) {
+    return gated(Call::LaunchKernel, [&] {
+        const bool bytes = a_type.number == Number::none && b_type.number == Number::none;
+        if (!valid_plan(plan) || !(bytes || (device_number(a_type) && device_number(b_type)))) {
+            return cudaErrorInvalidValue;
+        }
+        auto launch = make_launch(plan, different, a, 0, plan.count);
+        launch->to = a_type;
+        launch->from = b_type;
+        launch->other = b;
+        launch->dst_range = {0, sizeof(std::uint32_t)};
+        const std::int64_t a_bytes = bytes ? plan.unit : compared_bytes(plan, a_type, b_type);
+        const std::int64_t b_bytes = bytes ? plan.unit : compared_bytes(plan, b_type, a_type);
+        if (plan.count != 0 &&
+            (!a || !b || !different ||
+             !bounds(plan, plan.dst_shift, plan.dst_strides, a_bytes, launch->src_range) ||
+             !bounds(plan, plan.src_shift, plan.src_strides, b_bytes, launch->other_range))) {
+            return cudaErrorInvalidValue;
+        }
+        return submit(
+            std::move(launch),
+            [](const Launch& l, const Addresses& at) {
+                kernels::host_compare(l.plan, at.src, l.to, at.other, l.from,
+                                      static_cast<std::uint32_t*>(at.dst));
             },
             stream);
     });
@@ -230,6 +304,6 @@ cudaError_t cast(const CopyPlan& plan, void* dst, const NumberType& to, const vo
 
 }  // namespace
 
-KernelTable kernel_table() { return {pack, unpack, copy, fill, cast}; }
+KernelTable kernel_table() { return {pack, unpack, copy, fill, cast, byteswap, compare}; }
 
 }  // namespace devview::cuda::emulator

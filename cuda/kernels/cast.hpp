@@ -1,23 +1,15 @@
-// The functor that converts numbers by value, and its launch; one source for GPU and host.
+// The functor that converts any numbers by value, and the launch of casts; one source for GPU and
+// host.
 #pragma once
 
 #include <cstdint>
 
 #include "devview/cuda/runtime.hpp"
 #include "devview/number.hpp"
+#include "kernels/cast_pairs.hpp"
 #include "kernels/dispatch.hpp"
-#include "kernels/functors.hpp"
 
 namespace devview::cuda::kernels {
-
-DEVVIEW_HD inline std::uint64_t reversed_bytes(std::uint64_t bits, unsigned size) {
-    std::uint64_t result = 0;
-    for (unsigned byte = 0; byte < size; ++byte) {
-        result = result << 8 | (bits & 0xff);
-        bits >>= 8;
-    }
-    return result;
-}
 
 /// One side of a cast: the bits of numbers of `size` bytes, in native order once loaded.
 struct NumberAccess {
@@ -73,9 +65,8 @@ private:
 };
 
 /// Number by number; the types are the same for all threads, so that no warp diverges over them.
-template <typename Index, std::size_t max_axes>
 struct StridedCast {
-    Axes<Index, max_axes, 2> axes;
+    Axes<Index, kAllAxes, 2> axes;
     unsigned char* dst;
     const unsigned char* src;
     NumberType to;
@@ -88,22 +79,39 @@ struct StridedCast {
         axes.locate(position, offsets);
         unsigned char* const at = dst + offsets[0];
         const unsigned char* const source = src + offsets[1];
-        std::uint64_t part = convert_number(to, from, reads.load(source));
-        if (!to.is_complex && !from.is_complex) return writes.store(at, part);
-        const std::uint64_t other =
-            from.is_complex ? convert_number(to, from, reads.load(source + reads.size)) : 0;
-        if (!to.is_complex) return writes.store(at, part | other);  // to bool
-        writes.store(at, part);
-        writes.store(at + writes.size, other);
+        const bool any = from.is_complex && !to.is_complex;  // to bool: whether a part is not zero
+        const unsigned parts = from.is_complex || to.is_complex ? 2 : 1;
+        std::uint64_t made = 0;
+        DEVVIEW_ROLLED  // the conversion is long
+            for (unsigned part = 0; part < parts; ++part) {
+            const bool is_there = part == 0 || from.is_complex;
+            const std::uint64_t bits =
+                is_there ? convert_number(to, from, reads.load(source + part * reads.size)) : 0;
+            made = any ? made | bits : bits;
+            if (!any) writes.store(at + part * writes.size, made);
+        }
+        if (any) writes.store(at, made);
     }
 };
 
-inline NumberAccess access_to(const NumberType& type, const void* data, const CopyPlan& plan,
-                              const std::int64_t* strides) {
+inline NumberAccess access_to(const NumberType& type, const Walk& walk, int side,
+                              const void* data) {
     std::uint64_t bits = reinterpret_cast<std::uintptr_t>(data);
-    for (int axis = 0; axis < plan.ndim; ++axis)
-        bits |= static_cast<std::uint64_t>(strides[axis]);
+    for (int axis = 0; axis < walk.ndim; ++axis)
+        bits |= static_cast<std::uint64_t>(walk.strides[side][axis]);
     return {type.part_size, bits % type.part_size == 0, type.swapped};
+}
+
+template <typename Each>
+void run_any_cast(const Walk& walk, const NumberType& to, const NumberType& from, const Each& each,
+                  std::int64_t count) {
+    const NumberAccess writes = access_to(to, walk, 0, walk.dst);
+    const NumberAccess reads = access_to(from, walk, 1, walk.src);
+    in_pieces(walk, 0, count, kMostPositions,
+              [&](const Walk& piece, Index, Index part, std::int64_t) {
+                  each(part, StridedCast{make_axes<kAllAxes, 2>(piece), piece.dst, piece.src, to,
+                                         from, writes, reads});
+              });
 }
 
 /// Converts every item of a plan_items(). `each` as for the other kernels.
@@ -113,26 +121,9 @@ void run_cast(const CopyPlan& plan, void* dst, const NumberType& to, const void*
     if (plan.count == 0) return;
     auto* const target = static_cast<unsigned char*>(dst) + plan.dst_shift;
     const auto* const source = static_cast<const unsigned char*>(src) + plan.src_shift;
-    const auto launch = [&](auto types) {
-        using T = decltype(types);
-        using Index = typename T::Index;
-        const StridedCast<Index, T::kAxes> functor{
-            make_axes<Index, T::kAxes, 2>(plan, plan.unit, {plan.dst_strides, plan.src_strides}),
-            target,
-            source,
-            to,
-            from,
-            access_to(to, target, plan, plan.dst_strides),
-            access_to(from, source, plan, plan.src_strides)};
-        each(static_cast<Index>(plan.count), functor);
-    };
-    if (has_many_axes(plan)) {
-        launch(Types<std::uint8_t, std::uint64_t, kAllAxes>{});
-    } else if (plan.count <= INT32_MAX) {
-        launch(Types<std::uint8_t, std::uint32_t, kFewAxes>{});
-    } else {
-        launch(Types<std::uint8_t, std::uint64_t, kFewAxes>{});
-    }
+    const Walk walk = make_walk(plan, plan.unit, target, source);
+    const bool common = !has_many_axes(plan) && run_pair_cast(walk, to, from, each, plan.count);
+    if (!common) run_any_cast(walk, to, from, each, plan.count);
 }
 
 }  // namespace devview::cuda::kernels

@@ -1,13 +1,18 @@
-// From a plan to one functor call per position: picks unit and index width, for any way to launch.
+// From a plan to one functor call per position: picks the unit's width, for any way to launch.
+//
+// A way to launch, `Each`, is called as each(n, functor) and runs the functor at positions 0 to
+// n - 1 in any order; each.transpose(tiles) may take a plan's tiles instead (false: it has no such
+// kernel).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 
 #include "devview/cuda/runtime.hpp"
 #include "kernels/functors.hpp"
+#include "kernels/transpose.hpp"
+#include "kernels/walk.hpp"
 
 namespace devview::cuda::kernels {
 
@@ -31,114 +36,73 @@ inline std::int64_t unit_width(const CopyPlan& plan, std::initializer_list<Side>
     return static_cast<std::int64_t>(bits & (~bits + 1));
 }
 
-/// The plan's axes innermost first, with the chunks of a unit as one more axis where it has
-/// several, so that long units are shared among threads.
-template <typename Index, std::size_t max_axes, std::size_t sides>
-Axes<Index, max_axes, sides> make_axes(const CopyPlan& plan, std::int64_t width,
-                                       const std::int64_t* const (&strides)[sides]) {
-    Axes<Index, max_axes, sides> axes{};
-    const auto add = [&](std::int64_t extent) {
-        axes.extents[axes.ndim] = Divider<Index>::of(static_cast<Index>(extent));
-        return axes.strides[axes.ndim++];
-    };
-    if (plan.unit != width) {
-        std::int64_t* steps = add(plan.unit / width);
-        for (std::size_t side = 0; side < sides; ++side)
-            steps[side] = width;
-    }
-    for (int axis = plan.ndim - 1; axis >= 0; --axis) {
-        std::int64_t* steps = add(plan.extents[axis]);
-        for (std::size_t side = 0; side < sides; ++side)
-            steps[side] = strides[side][axis];
-    }
-    return axes;
-}
-
 /// What a functor is instantiated for.
-template <typename U, typename I, std::size_t axes>
+template <typename U, std::size_t axes>
 struct Types {
     using Unit = U;
-    using Index = I;
     static constexpr std::size_t kAxes = axes;
 };
 
-template <typename Index, typename Body>
+/// Calls body(Types<...>{}) for a few axes.
+template <typename Body>
 void with_unit(std::int64_t width, const Body& body) {
     switch (width) {
         case 1:
-            return body(Types<std::uint8_t, Index, kFewAxes>{});
+            return body(Types<std::uint8_t, kFewAxes>{});
         case 2:
-            return body(Types<std::uint16_t, Index, kFewAxes>{});
+            return body(Types<std::uint16_t, kFewAxes>{});
         case 4:
-            return body(Types<std::uint32_t, Index, kFewAxes>{});
+            return body(Types<std::uint32_t, kFewAxes>{});
         case 8:
-            return body(Types<std::uint64_t, Index, kFewAxes>{});
+            return body(Types<std::uint64_t, kFewAxes>{});
         default:
-            return body(Types<Unit16, Index, kFewAxes>{});
+            return body(Types<Unit16, kFewAxes>{});
     }
 }
 
-/// Calls body(Types<...>{}) for positions up to the end of `units` units.
-template <typename Body>
-void with_few_axes(const CopyPlan& plan, std::int64_t width, std::int64_t units, const Body& body) {
-    // Divider is exact below half of the index' range.
-    if (units <= INT32_MAX / (plan.unit / width)) {
-        with_unit<std::uint32_t>(width, body);
-    } else {
-        with_unit<std::uint64_t>(width, body);
-    }
-}
-
-/// Rare plans, whose kernels are 65 steps long: only copy and fill have them, for two units.
+/// Rare plans: only copy and fill have kernels for them, for two units.
 inline bool has_many_axes(const CopyPlan& plan) {
     return plan.ndim >= static_cast<int>(kFewAxes);  // one is kept for the chunks
 }
 
+/// The width that the kernels of a plan have.
+inline std::int64_t kernel_width(const CopyPlan& plan, std::int64_t width) {
+    return has_many_axes(plan) ? (width >= 4 ? 4 : 1) : width;
+}
+
 template <typename Body>
-void with_any_axes(const CopyPlan& plan, std::int64_t width, std::int64_t units, const Body& body) {
+void with_any_axes(const CopyPlan& plan, std::int64_t width, const Body& body) {
     if (!has_many_axes(plan)) {
-        with_few_axes(plan, width, units, body);
+        with_unit(width, body);
     } else if (width >= 4) {
-        body(Types<std::uint32_t, std::uint64_t, kAllAxes>{});
+        body(Types<std::uint32_t, kAllAxes>{});
     } else {
-        body(Types<std::uint8_t, std::uint64_t, kAllAxes>{});
+        body(Types<std::uint8_t, kAllAxes>{});
     }
 }
 
-/// Copies `units` units from `first` on. `each(n, functor)` is to run the functor at positions 0 to
-/// n - 1, in any order.
+/// Copies `units` units from `first` on, both sides strided.
 template <typename Each>
 void run_units(const CopyPlan& plan, void* dst, const void* src, std::int64_t first,
                std::int64_t units, const Each& each) {
     auto* to = static_cast<unsigned char*>(dst) + plan.dst_shift;
     const auto* from = static_cast<const unsigned char*>(src) + plan.src_shift;
-    const std::int64_t width = unit_width(plan, {{to, plan.dst_strides}, {from, plan.src_strides}});
-    with_any_axes(plan, width, first + units, [&](auto types) {
+    const std::int64_t width =
+        kernel_width(plan, unit_width(plan, {{to, plan.dst_strides}, {from, plan.src_strides}}));
+    const Walk walk = make_walk(plan, width, to, from);
+    const std::int64_t chunks = plan.unit / width;
+    if (chunks == 1) {
+        const auto tiles = make_transpose(walk, first, units);
+        if (tiles && each.transpose(*tiles)) return;
+    }
+    with_any_axes(plan, width, [&](auto types) {
         using T = decltype(types);
-        using Index = typename T::Index;
-        constexpr std::int64_t kWidth = sizeof(typename T::Unit);
-        const std::int64_t chunks = plan.unit / kWidth;
-        const StridedCopy<typename T::Unit, Index, T::kAxes> functor{
-            make_axes<Index, T::kAxes, 2>(plan, kWidth, {plan.dst_strides, plan.src_strides}), to,
-            from, static_cast<Index>(first * chunks)};
-        each(static_cast<Index>(units * chunks), functor);
-    });
-}
-
-/// Pack and unpack, which differ in the side that is dense; `strides` are the other's.
-template <template <typename, typename, std::size_t> class Functor, typename Each>
-void run_dense(const CopyPlan& plan, unsigned char* dst, const unsigned char* src,
-               const std::int64_t* strides, std::int64_t width, std::int64_t first,
-               std::int64_t units, const Each& each) {
-    with_few_axes(plan, width, first + units, [&](auto types) {
-        using T = decltype(types);
-        using Index = typename T::Index;
-        constexpr std::int64_t kWidth = sizeof(typename T::Unit);
-        const std::int64_t chunks = plan.unit / kWidth;
-        const Functor<typename T::Unit, Index, T::kAxes> functor{
-            make_axes<Index, T::kAxes, 1>(plan, kWidth, {strides}), dst, src,
-            static_cast<Index>(first * chunks)};
-        each(static_cast<Index>(units * chunks), functor);
+        in_pieces(walk, first * chunks, units * chunks, kMostPositions,
+                  [&](const Walk& piece, Index from_position, Index count, std::int64_t) {
+                      each(count,
+                           StridedCopy<typename T::Unit, T::kAxes>{
+                               make_axes<T::kAxes, 2>(piece), piece.dst, piece.src, from_position});
+                  });
     });
 }
 
@@ -152,34 +116,65 @@ inline std::int64_t make_dense(const CopyPlan& plan, std::int64_t first, std::in
     return -first * plan.unit;
 }
 
+/// True if the plan goes the way of run_units(): in tiles, or many axes.
+template <typename Each>
+bool run_as_strided(const CopyPlan& whole, void* dst, const void* src, std::int64_t first,
+                    std::int64_t units, const Each& each) {
+    auto* to = static_cast<unsigned char*>(dst) + whole.dst_shift;
+    const auto* from = static_cast<const unsigned char*>(src) + whole.src_shift;
+    if (has_many_axes(whole)) {
+        run_units(whole, dst, src, first, units, each);
+        return true;
+    }
+    const std::int64_t width =
+        unit_width(whole, {{to, whole.dst_strides}, {from, whole.src_strides}});
+    if (width != whole.unit) return false;
+    const auto tiles = make_transpose(make_walk(whole, width, to, from), first, units);
+    return tiles && each.transpose(*tiles);
+}
+
 template <typename Each>
 void run_pack(const CopyPlan& plan, void* dst, const void* src, std::int64_t first,
               std::int64_t units, const Each& each) {
     if (units == 0 || plan.unit == 0) return;
-    if (has_many_axes(plan)) {
-        CopyPlan whole = plan;
-        whole.dst_shift = make_dense(plan, first, whole.dst_strides);
-        return run_units(whole, dst, src, first, units, each);
-    }
+    CopyPlan whole = plan;
+    whole.dst_shift = make_dense(plan, first, whole.dst_strides);
+    if (run_as_strided(whole, dst, src, first, units, each)) return;
     const auto* from = static_cast<const unsigned char*>(src) + plan.src_shift;
     const std::int64_t width = unit_width(plan, {{dst, nullptr}, {from, plan.src_strides}});
-    run_dense<StridedPack>(plan, static_cast<unsigned char*>(dst), from, plan.src_strides, width,
-                           first, units, each);
+    const std::int64_t chunks = plan.unit / width;
+    with_unit(width, [&](auto types) {
+        using T = decltype(types);
+        in_pieces(make_walk(plan, width, dst, from), first * chunks, units * chunks, kMostPositions,
+                  [&](const Walk& piece, Index from_position, Index count, std::int64_t done) {
+                      each(count, StridedPack<typename T::Unit, T::kAxes>{
+                                      make_axes<T::kAxes, 1>(piece, 1),
+                                      static_cast<unsigned char*>(dst) + done * width, piece.src,
+                                      from_position});
+                  });
+    });
 }
 
 template <typename Each>
 void run_unpack(const CopyPlan& plan, void* dst, const void* src, std::int64_t first,
                 std::int64_t units, const Each& each) {
     if (units == 0 || plan.unit == 0) return;
-    if (has_many_axes(plan)) {
-        CopyPlan whole = plan;
-        whole.src_shift = make_dense(plan, first, whole.src_strides);
-        return run_units(whole, dst, src, first, units, each);
-    }
+    CopyPlan whole = plan;
+    whole.src_shift = make_dense(plan, first, whole.src_strides);
+    if (run_as_strided(whole, dst, src, first, units, each)) return;
     auto* to = static_cast<unsigned char*>(dst) + plan.dst_shift;
     const std::int64_t width = unit_width(plan, {{to, plan.dst_strides}, {src, nullptr}});
-    run_dense<StridedUnpack>(plan, to, static_cast<const unsigned char*>(src), plan.dst_strides,
-                             width, first, units, each);
+    const std::int64_t chunks = plan.unit / width;
+    with_unit(width, [&](auto types) {
+        using T = decltype(types);
+        in_pieces(make_walk(plan, width, to, src), first * chunks, units * chunks, kMostPositions,
+                  [&](const Walk& piece, Index from_position, Index count, std::int64_t done) {
+                      each(count, StridedUnpack<typename T::Unit, T::kAxes>{
+                                      make_axes<T::kAxes, 1>(piece, 0), piece.dst,
+                                      static_cast<const unsigned char*>(src) + done * width,
+                                      from_position});
+                  });
+    });
 }
 
 template <typename Each>
@@ -188,37 +183,45 @@ void run_copy(const CopyPlan& plan, void* dst, const void* src, const Each& each
     run_units(plan, dst, src, 0, plan.count, each);
 }
 
-/// Takes pairs of neighbours as one item of twice the size while that allows wider units.
-inline void widen_fill(CopyPlan& plan, FillItem& item) {
-    const int last = plan.ndim - 1;
-    while (plan.unit < 16 && last >= 0 && plan.dst_strides[last] == plan.unit &&
-           plan.extents[last] % 2 == 0) {
-        std::memcpy(item.bytes + plan.unit, item.bytes, static_cast<std::size_t>(plan.unit));
-        plan.unit *= 2;
-        plan.dst_strides[last] *= 2;
-        plan.extents[last] /= 2;
-        plan.count /= 2;
-    }
-}
-
+/// A copy that reverses the bytes of every `part` bytes; the plan's unit is whole parts.
 template <typename Each>
-void run_fill(CopyPlan plan, void* dst, FillItem item, const Each& each) {
+void run_byteswap(const CopyPlan& plan, void* dst, const void* src, unsigned part,
+                  const Each& each) {
     if (plan.count == 0 || plan.unit == 0) return;
     auto* to = static_cast<unsigned char*>(dst) + plan.dst_shift;
-    widen_fill(plan, item);
-    const std::int64_t width = unit_width(plan, {{to, plan.dst_strides}});
-    with_any_axes(plan, width, plan.count, [&](auto types) {
-        using T = decltype(types);
-        using Index = typename T::Index;
-        constexpr std::int64_t kWidth = sizeof(typename T::Unit);
-        StridedFill<typename T::Unit, Index, T::kAxes> functor{
-            make_axes<Index, T::kAxes, 1>(plan, kWidth, {plan.dst_strides}),
-            to,
-            plan.unit == kWidth,
-            {}};
-        std::memcpy(functor.words, item.bytes, static_cast<std::size_t>(plan.unit));
-        each(static_cast<Index>(plan.count * (plan.unit / kWidth)), functor);
-    });
+    const auto* from = static_cast<const unsigned char*>(src) + plan.src_shift;
+    const std::int64_t widest =
+        unit_width(plan, {{to, plan.dst_strides}, {from, plan.src_strides}});
+    const bool by_bytes = widest < part || has_many_axes(plan);
+    const std::int64_t width = by_bytes ? 1 : widest;
+    const Walk walk = make_walk(plan, width, to, from);
+    const auto launch = [&](const auto& functor_of) {
+        in_pieces(walk, 0, plan.count * (plan.unit / width), kMostPositions,
+                  [&](const Walk& piece, Index first, Index count, std::int64_t) {
+                      each(count, functor_of(piece, first));
+                  });
+    };
+    if (has_many_axes(plan)) {
+        launch([&](const Walk& piece, Index first) {
+            return StridedSwapBytes<kAllAxes>{make_axes<kAllAxes, 2>(piece), piece.dst, piece.src,
+                                              first, part};
+        });
+    } else if (by_bytes) {
+        launch([&](const Walk& piece, Index first) {
+            return StridedSwapBytes<kFewAxes>{make_axes<kFewAxes, 2>(piece), piece.dst, piece.src,
+                                              first, part};
+        });
+    } else {
+        with_unit(width, [&](auto types) {
+            using T = decltype(types);
+            if constexpr (sizeof(typename T::Unit) > 1) {
+                launch([&](const Walk& piece, Index first) {
+                    return StridedSwap<typename T::Unit, T::kAxes>{
+                        make_axes<T::kAxes, 2>(piece), piece.dst, piece.src, first, part};
+                });
+            }
+        });
+    }
 }
 
 }  // namespace devview::cuda::kernels

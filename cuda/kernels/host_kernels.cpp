@@ -13,13 +13,15 @@
 #endif
 
 #include "kernels/cast.hpp"
+#include "kernels/compare.hpp"
 #include "kernels/dispatch.hpp"
+#include "kernels/fill.hpp"
 
 namespace devview::cuda::kernels {
 namespace {
 
 struct HostEach {
-    template <typename Index, typename Functor>
+    template <typename Functor>
     void operator()(Index count, const Functor& functor) const {
 #if DEVVIEW_HAS_THRUST
         thrust::for_each_n(thrust::host, thrust::counting_iterator<Index>(0), count, functor);
@@ -28,6 +30,8 @@ struct HostEach {
             functor(position);
 #endif
     }
+    /// Host memory needs no tiles.
+    bool transpose(const Transpose&) const { return false; }
 };
 
 }  // namespace
@@ -53,6 +57,15 @@ void host_fill(const CopyPlan& plan, void* dst, const FillItem& item) {
 void host_cast(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
                const NumberType& from) {
     run_cast(plan, dst, to, src, from, HostEach{});
+}
+
+void host_byteswap(const CopyPlan& plan, void* dst, const void* src, unsigned part) {
+    run_byteswap(plan, dst, src, part, HostEach{});
+}
+
+void host_compare(const CopyPlan& plan, const void* a, const NumberType& a_type, const void* b,
+                  const NumberType& b_type, std::uint32_t* different) {
+    run_compare(plan, a, a_type, b, b_type, different, HostEach{});
 }
 
 }  // namespace devview::cuda::kernels

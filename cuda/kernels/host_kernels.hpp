@@ -18,5 +18,10 @@ DEVVIEW_CUDA_API void host_copy(const CopyPlan& plan, void* dst, const void* src
 DEVVIEW_CUDA_API void host_fill(const CopyPlan& plan, void* dst, const FillItem& item);
 DEVVIEW_CUDA_API void host_cast(const CopyPlan& plan, void* dst, const NumberType& to,
                                 const void* src, const NumberType& from);
+DEVVIEW_CUDA_API void host_byteswap(const CopyPlan& plan, void* dst, const void* src,
+                                    unsigned part);
+DEVVIEW_CUDA_API void host_compare(const CopyPlan& plan, const void* a, const NumberType& a_type,
+                                   const void* b, const NumberType& b_type,
+                                   std::uint32_t* different);
 
 }  // namespace devview::cuda::kernels

@@ -43,25 +43,43 @@ void convert_on_host(const View& dst, const View& src) {
     copy_host(dst.data(), dst.layout(), temp.data(), temp.layout(), dst.itemsize());
 }
 
+/// The numbers are the same, in the other byte order.
+bool differ_in_order(const NumberType& a, const NumberType& b) noexcept {
+    return a.number == b.number && a.float_kind == b.float_kind && a.is_complex == b.is_complex &&
+           a.swapped != b.swapped && a.part_size > 1;
+}
+
+/// Into `to`, which is laid out as `layout` and does not overlap the source.
+void cast_on_device(void* to, const Layout& layout, const View& dst, const View& src,
+                    const Stream& stream) {
+    const NumberType to_type = type_of(dst);
+    const NumberType from_type = type_of(src);
+    if (differ_in_order(to_type, from_type)) {
+        const CopyPlan plan = plan_copy(layout, src.layout(), src.itemsize());
+        check(
+            runtime().kernels.byteswap(plan, to, src.data(), to_type.part_size, handle_of(stream)),
+            "byteswap kernel");
+    } else {
+        const CopyPlan plan = plan_items(layout, src.layout());
+        check(runtime().kernels.cast(plan, to, to_type, src.data(), from_type, handle_of(stream)),
+              "cast kernel");
+    }
+}
+
 /// Both on one device, in numbers that the kernel knows.
 void convert_within_device(const View& dst, const View& src, const Stream& asked) {
     Work work(work_stream(dst.device().id, asked, dst.stream(), src.stream()));
     work.uses(*src.allocation());
     work.uses(*dst.allocation());
     const Stream& stream = work.stream();
-    const auto cast = [&](void* to, const Layout& layout) {
-        check(runtime().kernels.cast(plan_items(layout, src.layout()), to, type_of(dst), src.data(),
-                                     type_of(src), handle_of(stream)),
-              "cast kernel");
-    };
     if (may_overlap(dst, src)) {
         const Layout dense = Layout::contiguous(dst.ndim(), dst.shape(), dst.itemsize());
         const DeviceTemp temp(static_cast<std::size_t>(dst.nbytes()), stream);
-        cast(temp.data(), dense);
+        cast_on_device(temp.data(), dense, dst, src, stream);
         copy_on_device(plan_copy(dst.layout(), dense, dst.itemsize()), dst.data(), temp.data(),
                        stream);
     } else {
-        cast(dst.data(), dst.layout());
+        cast_on_device(dst.data(), dst.layout(), dst, src, stream);
     }
     work.done();
 }

@@ -45,6 +45,8 @@ Runtime make_table() {
     refuse(table.kernels.copy);
     refuse(table.kernels.fill);
     refuse(table.kernels.cast);
+    refuse(table.kernels.byteswap);
+    refuse(table.kernels.compare);
     return table;
 }
 

@@ -1,7 +1,9 @@
 // == by value in place, and the hash of read-only bytes.
 #include <cstring>
+#include <optional>
 
 #include "devview/compare.hpp"
+#include "devview/cuda/compare.hpp"
 #include "devview/error.hpp"
 #include "host_access.hpp"
 #include "import.hpp"
@@ -54,6 +56,13 @@ bool same_shape(const View& a, const View& b) noexcept {
     return true;
 }
 
+/// Without the items coming to the host, where both are on one device.
+std::optional<bool> equal_where_they_are(const View& a, const View& b) {
+    if (host_accessible(a.device())) return std::nullopt;
+    const GilRelease release;
+    return cuda::equal_on_device(a, b);
+}
+
 bool equal_views(const View& a, const View& b) {
     constexpr std::int64_t kLong = 65536;
     if (!same_shape(a, b)) return false;
@@ -62,6 +71,9 @@ bool equal_views(const View& a, const View& b) {
     const FormatNode& b_format = *b.format().node();
     const bool objects = a.format().has_objects() || b.format().has_objects();
     if (!objects && !comparable(a_format, b_format)) return false;
+    if (!objects) {
+        if (const std::optional<bool> equal = equal_where_they_are(a, b)) return *equal;
+    }
     const HostItems left(a, "==");
     const HostItems right(b, "==");
     if (objects) {

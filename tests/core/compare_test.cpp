@@ -221,5 +221,22 @@ TEST(Compare, ShapesCountUpToTheFirstEmptyAxis) {
         equal_host(*format.node(), layout(a), nullptr, *format.node(), layout(c), nullptr));
 }
 
+TEST(Compare, KnowsWhereBytesDecide) {
+    const auto by_bytes = [](const char* a, const char* b) {
+        return equal_as_bytes(*Format(std::string_view(a)).node(),
+                              *Format(std::string_view(b)).node());
+    };
+    for (const char* spec :
+         {"B", "q", ">i", "P", "c", "5s", "(3)h", "T{i:a:i:b:}", "T{q:a:2s:b:6s:c:}"})
+        EXPECT_TRUE(by_bytes(spec, spec)) << spec;
+    EXPECT_TRUE(by_bytes("c", "1s"));
+    for (const char* spec : {"?", "f", "e", "g", "Zd", "T{b:a:i:b:}", "T{f:a:}", "(2)f", "u", "4p"})
+        EXPECT_FALSE(by_bytes(spec, spec)) << spec;
+    EXPECT_FALSE(by_bytes("i", "I"));
+    EXPECT_FALSE(by_bytes("i", ">i"));
+    EXPECT_FALSE(by_bytes("i", "q"));
+    EXPECT_FALSE(by_bytes("4s", "i"));
+}
+
 }  // namespace
 }  // namespace devview

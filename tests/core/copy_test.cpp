@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -362,6 +363,25 @@ TEST(CopyHost, EmptyLayoutsFollowNoPointer) {
     const Layout empty = strided({3, 0}, {8, 1}, 1, {0, -1});
     copy_host(nullptr, empty, nullptr, empty, 1);
     fill_host(nullptr, empty, "a", 1);
+}
+
+TEST(PlanPairs, CountsWhatEitherSideRepeats) {
+    const std::int64_t shape[3] = {2, 3, 5};
+    const std::int64_t still[3] = {0, 20, 4}, moves[3] = {60, 20, 4}, none[3] = {0, 0, 4};
+    const auto layout = [&](const std::int64_t* strides) {
+        return Layout::strided(3, shape, strides, nullptr, 4);
+    };
+    for (const auto& [a, b] : {std::pair(still, moves), std::pair(moves, still)}) {
+        const CopyPlan plan = plan_pairs(layout(a), layout(b), 4);
+        EXPECT_EQ(plan.count * plan.unit, 120);
+        EXPECT_EQ(plan.ndim, 1);
+        EXPECT_EQ(plan.unit, 60);
+    }
+    const CopyPlan both = plan_pairs(layout(still), layout(none), 4);
+    EXPECT_EQ(both.count * both.unit, 60) << "what neither side moves on counts once";
+    const CopyPlan items = plan_pairs(layout(moves), layout(moves), 0);
+    EXPECT_EQ(items.count, 30);
+    EXPECT_EQ(items.unit, 1);
 }
 
 }  // namespace

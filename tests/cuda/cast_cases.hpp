@@ -82,11 +82,8 @@ inline void mix_in_small_numbers(std::mt19937& random, Side& side, const Format&
     }
 }
 
-inline void check_cast(Kernels& kernels, std::mt19937& random, const Values& shape,
-                       const Format& to, const Format& from) {
-    Side src = random_side(random, shape, from.itemsize(), true);
-    mix_in_small_numbers(random, src, from);
-    Side dst = random_side(random, shape, to.itemsize(), false);
+inline void check_cast_between(Kernels& kernels, Side dst, const Format& to, Side& src,
+                               const Format& from) {
     Side expected = dst;
     convert_host(expected.block.data() + expected.at, expected.layout, to,
                  src.block.data() + src.at, src.layout, from);
@@ -97,6 +94,13 @@ inline void check_cast(Kernels& kernels, std::mt19937& random, const Values& sha
     require_equal(dst.block, expected.block,
                   describe(("cast '" + from.str() + "' to '" + to.str() + "'").c_str(), dst, src,
                            to.itemsize()));
+}
+
+inline void check_cast(Kernels& kernels, std::mt19937& random, const Values& shape,
+                       const Format& to, const Format& from) {
+    Side src = random_side(random, shape, from.itemsize(), true);
+    mix_in_small_numbers(random, src, from);
+    check_cast_between(kernels, random_side(random, shape, to.itemsize(), false), to, src, from);
 }
 
 /// Every pair of formats on `rounds` random shapes of `most_items` items at most.
@@ -137,6 +141,50 @@ inline void check_deep_cast(Kernels& kernels, int ndim) {
     }
     kernels.cast(plan, {&dst, 0}, type_of(to), {&src, 0}, type_of(from));
     require_equal(dst, expected, "cast of many axes");
+}
+
+/// Every pair on rows that lie dense on both sides, or begin off the grain of 16 bytes.
+inline void check_row_casts(Kernels& kernels, unsigned seed) {
+    std::mt19937 random(seed);
+    for (const char* from_spec : {"B", "i", "q", "e", "f", "d", "T{H:bfloat16:}"}) {
+        for (const char* to_spec : {"B", "i", "q", "e", "f", "d", "T{H:bfloat16:}"}) {
+            const Format from(from_spec), to(to_spec);
+            if (from == to) continue;
+            for (const std::int64_t offset : {0, 1, 2}) {
+                for (const std::int64_t columns : {1, 7, 8, 31, 64}) {
+                    const Values shape{3, columns};
+                    const auto side = [&](std::int64_t size) {
+                        const Values strides{(columns + 8) * size / 16 * 16 + 16, size};
+                        const std::int64_t at = 64 + offset * size;
+                        return Side{Layout::strided(2, shape.data(), strides.data(), nullptr, size),
+                                    random_bytes(random, at + 3 * strides[0] + 64), at};
+                    };
+                    Side src = side(from.itemsize()), dst = side(to.itemsize());
+                    mix_in_small_numbers(random, src, from);
+                    check_cast_between(kernels, dst, to, src, from);
+                }
+            }
+        }
+    }
+}
+
+/// All numbers of up to 16 bits to all formats.
+inline void check_every_short_number(Kernels& kernels) {
+    for (const Format& from : cast_formats()) {
+        if (from.itemsize() > 2) continue;
+        const std::int64_t numbers = std::int64_t{1} << 8 * from.itemsize();
+        Side src{Layout::contiguous(1, &numbers, from.itemsize()), {}, 0};
+        for (std::int64_t number = 0; number < numbers; ++number) {
+            src.block.push_back(static_cast<unsigned char>(number));
+            if (from.itemsize() == 2) src.block.push_back(static_cast<unsigned char>(number >> 8));
+        }
+        for (const Format& to : cast_formats()) {
+            if (from == to || !convertible(from, to, Casting::unsafe)) continue;
+            Side dst{Layout::contiguous(1, &numbers, to.itemsize()),
+                     Bytes(static_cast<std::size_t>(numbers * to.itemsize())), 0};
+            check_cast_between(kernels, dst, to, src, from);
+        }
+    }
 }
 
 }  // namespace devview::cuda::test

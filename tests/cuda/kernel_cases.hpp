@@ -41,6 +41,10 @@ public:
     virtual void fill(const CopyPlan& plan, Place dst, const FillItem& item) = 0;
     virtual void cast(const CopyPlan& plan, Place dst, const NumberType& to, Place src,
                       const NumberType& from) = 0;
+    virtual void byteswap(const CopyPlan& plan, Place dst, Place src, unsigned part) = 0;
+    /// Whether an item differs.
+    virtual bool compare(const CopyPlan& plan, Place a, const NumberType& a_type, Place b,
+                         const NumberType& b_type) = 0;
 };
 
 inline std::int64_t random_in(std::mt19937& random, std::int64_t low, std::int64_t high) {
@@ -191,6 +195,34 @@ inline void check_unpack(Kernels& kernels, std::mt19937& random, const Values& s
     require_equal(dst.block, expected, describe("unpack", dst, src, itemsize));
 }
 
+/// Items of whole parts, each part in the other order.
+inline void check_byteswap(Kernels& kernels, std::mt19937& random, const Values& shape,
+                           std::int64_t itemsize, unsigned part) {
+    Side src = random_side(random, shape, itemsize, true);
+    Side dst = random_side(random, shape, itemsize, false);
+    Bytes expected = expected_copy(dst, src, itemsize);
+    for (std::int64_t number = 0; number < dst.layout.size(); ++number) {
+        unsigned char* const item = expected.data() + dst.at + item_offset(dst.layout, number);
+        for (std::int64_t at = 0; at < itemsize; at += part)
+            std::reverse(item + at, item + at + part);
+    }
+    kernels.byteswap(plan_copy(dst.layout, src.layout, itemsize), dst.place(), src.place(), part);
+    require_equal(dst.block, expected,
+                  describe(("byteswap of " + std::to_string(part)).c_str(), dst, src, itemsize));
+}
+
+inline void check_byteswaps(Kernels& kernels, unsigned seed, int rounds, std::int64_t most_items) {
+    std::mt19937 random(seed);
+    for (const unsigned part : {2u, 4u, 8u, 16u}) {
+        for (const std::int64_t parts : {1, 2, 3}) {
+            for (int round = 0; round < rounds; ++round) {
+                check_byteswap(kernels, random, random_shape(random, most_items), part * parts,
+                               part);
+            }
+        }
+    }
+}
+
 inline void check_fill(Kernels& kernels, std::mt19937& random, const Values& shape,
                        std::int64_t itemsize) {
     const Values zeros(shape.size(), 0);
@@ -292,6 +324,21 @@ inline void check_deep(Kernels& kernels, int ndim, std::int64_t unit) {
     require_equal(dst, expected, "fill of many axes");
 }
 
+inline void check_deep_byteswap(Kernels& kernels, int ndim) {
+    std::mt19937 random(static_cast<unsigned>(ndim));
+    for (const unsigned part : {2u, 4u, 8u, 16u}) {
+        const CopyPlan plan = deep_plan(random, ndim, 6, 2 * part);
+        const std::int64_t nbytes = plan.count * plan.unit;
+        Bytes src = random_bytes(random, nbytes), dst = random_bytes(random, nbytes),
+              expected = dst;
+        run_naively(plan, expected.data(), src.data());
+        for (auto at = expected.begin(); at != expected.end(); at += part)
+            std::reverse(at, at + part);
+        kernels.byteswap(plan, {&dst, 0}, {&src, 0}, part);
+        require_equal(dst, expected, "byteswap of many axes");
+    }
+}
+
 /// Positions past 2^32: a broadcast source makes them without the memory.
 inline void check_far(Kernels& kernels, unsigned seed, std::int64_t unit) {
     std::mt19937 random(seed);
@@ -312,6 +359,103 @@ inline void check_far(Kernels& kernels, unsigned seed, std::int64_t unit) {
         if (std::memcmp(dst.data() + k * unit, src.data() + from, static_cast<std::size_t>(unit)) !=
             0) {
             throw std::runtime_error("pack far into a plan: unit " + std::to_string(k));
+        }
+    }
+}
+
+/// A plain transposition of rows by columns, among `batches`, with gaps and offsets [bytes] that
+/// are or are not multiples of a word.
+struct Crossing {
+    std::int64_t rows, columns, batches, itemsize;
+    std::int64_t gap = 0;     ///< after each line, on both sides
+    std::int64_t offset = 0;  ///< of both sides
+    bool backwards = false;   ///< the source's columns
+};
+
+inline Side crossing_side(std::mt19937& random, const Crossing& c, bool transposed) {
+    const std::int64_t inner = transposed ? c.rows : c.columns;
+    const std::int64_t outer = transposed ? c.columns : c.rows;
+    const std::int64_t line = inner * c.itemsize + c.gap;
+    const std::int64_t plane = outer * line;
+    const Values shape{c.batches, c.rows, c.columns};
+    Values strides{plane, transposed ? c.itemsize : line, transposed ? line : c.itemsize};
+    std::int64_t at = 64 + c.offset;
+    if (transposed && c.backwards) {
+        at += strides[2] * (c.columns - 1);
+        strides[2] = -strides[2];
+    }
+    return {Layout::strided(3, shape.data(), strides.data(), nullptr, c.itemsize),
+            random_bytes(random, 64 + c.offset + c.batches * plane + 64), at};
+}
+
+/// Both ways, by copy, pack and unpack; the latter two in slices that end anywhere.
+inline void check_crossing(Kernels& kernels, std::mt19937& random, const Crossing& c) {
+    for (const bool turned : {false, true}) {
+        Side dst = crossing_side(random, c, turned), src = crossing_side(random, c, !turned);
+        const Bytes expected = expected_copy(dst, src, c.itemsize);
+        kernels.copy(plan_copy(dst.layout, src.layout, c.itemsize), dst.place(), src.place());
+        require_equal(dst.block, expected, describe("crossing", dst, src, c.itemsize));
+    }
+    const Values shape{c.batches, c.rows, c.columns};
+    Side strided = crossing_side(random, c, true), dense = dense_side(random, shape, c.itemsize);
+    Bytes expected = expected_copy(dense, strided, c.itemsize);
+    const CopyPlan pack = plan_copy(dense.layout, strided.layout, c.itemsize, false);
+    in_slices(random, pack, [&](std::int64_t first, std::int64_t units, std::int64_t before) {
+        kernels.pack(pack, {&dense.block, dense.at + before}, strided.place(), first, units);
+    });
+    require_equal(dense.block, expected, describe("crossing pack", dense, strided, c.itemsize));
+    Side back = crossing_side(random, c, true);
+    expected = expected_copy(back, dense, c.itemsize);
+    const CopyPlan unpack = plan_copy(back.layout, dense.layout, c.itemsize, false);
+    in_slices(random, unpack, [&](std::int64_t first, std::int64_t units, std::int64_t before) {
+        kernels.unpack(unpack, back.place(), {&dense.block, dense.at + before}, first, units);
+    });
+    require_equal(back.block, expected, describe("crossing unpack", back, dense, c.itemsize));
+}
+
+/// Tiles of every item size: whole ones, odd ones, as words, and where words are not aligned.
+/// `scale` 1 or more makes the sides longer.
+inline void check_crossings(Kernels& kernels, unsigned seed, std::int64_t scale) {
+    std::mt19937 random(seed);
+    for (const std::int64_t itemsize : {1, 2, 4, 8, 16, 3, 12, 32}) {
+        const std::int64_t word = itemsize < 4 ? 4 / itemsize : 1;
+        const std::int64_t whole = 32 * word * scale;
+        check_crossing(kernels, random, {whole, whole, 1, itemsize});
+        check_crossing(kernels, random, {whole / 2 + word, whole + word, 2, itemsize, 16});
+        check_crossing(kernels, random, {whole / 2 + word, whole, 1, itemsize, 0, 4});
+        check_crossing(kernels, random, {33, 47 * scale, 1, itemsize, itemsize});
+        check_crossing(kernels, random, {8, 65, 3, itemsize, 1});
+        check_crossing(kernels, random, {40, 40, 1, itemsize, 0, 1});
+        check_crossing(kernels, random, {whole, 33, 2, itemsize, 4 * itemsize, 0, true});
+        check_crossing(kernels, random, {7, 100, 2, itemsize});
+    }
+}
+
+/// One item to rows that begin and end anywhere, with bytes around them.
+inline void check_rows_fill(Kernels& kernels, std::mt19937& random, std::int64_t itemsize,
+                            std::int64_t rows, std::int64_t columns, std::int64_t pitch,
+                            std::int64_t at) {
+    const Values shape{rows, columns}, strides{pitch, itemsize}, still{0, 0};
+    Side dst{Layout::strided(2, shape.data(), strides.data(), nullptr, itemsize),
+             random_bytes(random, at + rows * pitch + 64), at};
+    Side src{Layout::strided(2, shape.data(), still.data(), nullptr, itemsize),
+             random_bytes(random, itemsize), 0};
+    const Bytes expected = expected_copy(dst, src, itemsize);
+    FillItem item{itemsize, {}};
+    std::memcpy(item.bytes, src.block.data(), src.block.size());
+    kernels.fill(plan_copy(dst.layout, src.layout, itemsize), dst.place(), item);
+    require_equal(dst.block, expected, describe("fill of rows", dst, src, itemsize));
+}
+
+inline void check_rows_fills(Kernels& kernels, unsigned seed) {
+    std::mt19937 random(seed);
+    for (const std::int64_t itemsize : {1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 48, 64}) {
+        const std::int64_t columns = 600 / itemsize + 7;
+        const std::int64_t wide = (columns * itemsize + 79) / 16 * 16;
+        for (const std::int64_t at : {64, 65, 64 + 3 * static_cast<int>(itemsize)}) {
+            check_rows_fill(kernels, random, itemsize, 3, columns, wide, at);
+            check_rows_fill(kernels, random, itemsize, 2, columns, wide + itemsize, at);
+            check_rows_fill(kernels, random, itemsize, 1, columns, wide, at);
         }
     }
 }

@@ -141,6 +141,58 @@ TEST_F(RuntimeKernel, ACastOfWhatItDoesNotKnowIsRefused) {
               cudaErrorInvalidValue);
 }
 
+TEST_F(RuntimeKernel, SwapsTheBytesOfParts) {
+    const CopyPlan plan = rows_plan(4, 4, 5, 7);
+    DV_OK(r->kernels.byteswap(plan, target_, source_, 2, nullptr));
+    const Bytes seen = content(target_, 20);
+    for (std::size_t i = 0; i < 20; ++i)
+        ASSERT_EQ(seen[i], i % 5 < 4 ? bytes_[i / 5 * 7 + ((i % 5) ^ 1)] : 0) << i;
+    if (!filler().has(Feature::restart)) return;  // checks of the emulator's
+    for (const unsigned part : {0u, 1u, 3u, 8u, 32u}) {
+        EXPECT_EQ(r->kernels.byteswap(plan, target_, source_, part, nullptr),
+                  cudaErrorInvalidValue);
+    }
+    EXPECT_EQ(r->kernels.byteswap(plan, target_, nullptr, 2, nullptr), cudaErrorInvalidValue);
+}
+
+TEST_F(RuntimeKernel, ComparesAndSetsAFlag) {
+    const NumberType bytes = type_of("4s"), byte = type_of("B"), wide = type_of("d");
+    DV_OK(r->MemcpyAsync(target_, source_, 900, cudaMemcpyDeviceToDevice, nullptr));
+    DV_OK(r->MemsetAsync(target_ + 900, 0, 100, nullptr));
+    auto* const flag = reinterpret_cast<std::uint32_t*>(target_ + 960);
+    const CopyPlan plan = rows_plan(9, 100, 100, 100);
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), Bytes(4, 0));
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_ + 1, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), (Bytes{1, 0, 0, 0}));
+    DV_OK(r->kernels.compare(plan, source_, bytes, target_, bytes, flag, nullptr));
+    EXPECT_EQ(content(target_ + 960, 4), (Bytes{1, 0, 0, 0})) << "only the caller clears it";
+    if (!filler().has(Feature::restart)) return;  // checks of the emulator's
+    EXPECT_EQ(r->kernels.compare(plan, source_, bytes, target_, byte, flag, nullptr),
+              cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.compare(plan, source_, wide, target_, type_of("g"), flag, nullptr),
+              cudaErrorInvalidValue);
+    EXPECT_EQ(r->kernels.compare(plan, source_, bytes, target_, bytes, nullptr, nullptr),
+              cudaErrorInvalidValue);
+}
+
+TEST_F(RuntimeKernel, AComparisonReachesAsFarAsItsItems) {
+    testing::internal::CaptureStderr();
+    const NumberType byte = type_of("B"), wide = type_of("d");
+    auto* const flag = reinterpret_cast<std::uint32_t*>(target_ + 992);
+    const CopyPlan plan = rows_plan(10, 1, 1, 100);
+    const auto compare = [&](const unsigned char* a, const unsigned char* b, std::uint32_t* to) {
+        return r->kernels.compare(plan, a, byte, b, wide, to, nullptr);
+    };
+    DV_OK(compare(source_ + 990, source_ + 92, flag));
+    DV_OK(r->DeviceSynchronize());
+    expect_illegal(compare(source_ + 991, source_, flag), "reads");
+    expect_illegal(compare(source_, source_ + 93, flag), "reads");
+    expect_illegal(compare(source_, source_, reinterpret_cast<std::uint32_t*>(target_ + 1000)),
+                   "writes");
+    testing::internal::GetCapturedStderr();
+}
+
 TEST_F(RuntimeKernel, EveryByteOfThePlanMustBeInTheBlock) {
     testing::internal::CaptureStderr();
     const CopyPlan fits = rows_plan(10, 10, 10, 110);

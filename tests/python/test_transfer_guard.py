@@ -28,7 +28,7 @@ IMPLICIT = {
     "iterate": list,
     "in": lambda v: 1 in v,
     "==": lambda v: v == b"abc",
-    "!=": lambda v: v != v.copy(),
+    "!=": lambda v: v != dv.zeros(3),
     "count": lambda v: v.count(0),
     "index method": lambda v: v.index(0),
 }
@@ -46,6 +46,7 @@ EXPLICIT = {
     "fill": lambda v: v.fill(1),
     "slice": lambda v: v[1:],
     "attributes": lambda v: (v.shape, v.T, repr(v)),
+    "== on the device": lambda v: v == v.copy(),
     "view to host": lambda v: dv.view(v, device="cpu"),
 }
 

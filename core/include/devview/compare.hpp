@@ -27,4 +27,8 @@ DEVVIEW_CORE_API bool equal_host(const FormatNode& a_format, const Layout& a_lay
 /// False if no value of `a` can equal one of `b`, whatever their bytes.
 DEVVIEW_CORE_API bool comparable(const FormatNode& a, const FormatNode& b);
 
+/// True if values of `a` and of `b` are equal exactly where all bytes of their items are, which
+/// have one size: integers, strings of bytes, and records and arrays of such without padding.
+DEVVIEW_CORE_API bool equal_as_bytes(const FormatNode& a, const FormatNode& b);
+
 }  // namespace devview

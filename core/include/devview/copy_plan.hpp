@@ -59,6 +59,12 @@ DEVVIEW_CORE_API CopyPlan plan_copy(const Layout& dst, const Layout& src, std::i
 /// @throws LayoutError  the shapes differ, or a layout has suboffsets.
 DEVVIEW_CORE_API CopyPlan plan_items(const Layout& dst, const Layout& src);
 
+/// The plan of looking at every item of `a` (the plan's dst) beside its partner in `b`: as
+/// plan_copy(), but where `a` stands still all items of `b` count. `itemsize` 0: items of two
+/// sizes, units of 1 as in plan_items().
+/// @throws LayoutError  as plan_copy().
+DEVVIEW_CORE_API CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize);
+
 /// Runs a plan on host memory; dst and src are the views' data pointers, aligned or not. The two
 /// sides must not overlap.
 DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src) noexcept;

@@ -99,6 +99,17 @@ struct KernelTable {
     /// Numbers converted by value, the whole of a plan_items(); neither type a long double.
     cudaError_t (*cast)(const CopyPlan& plan, void* dst, const NumberType& to, const void* src,
                         const NumberType& from, cudaStream_t stream);
+    /// As copy, with the bytes of every `part` (2, 4, 8 or 16) in the other order; plan.unit is
+    /// whole parts.
+    cudaError_t (*byteswap)(const CopyPlan& plan, void* dst, const void* src, unsigned part,
+                            cudaStream_t stream);
+    /// *different, in memory that the device writes, becomes 1 if an item of `a` (the plan's dst
+    /// side) does not equal its partner in `b`, and stays as it is otherwise. Numbers as
+    /// equal_host() has them; both types `none`: bytes. The plan is a plan_pairs() of the items'
+    /// size, or of size 1 where the sides' sizes differ; neither type a long double.
+    cudaError_t (*compare)(const CopyPlan& plan, const void* a, const NumberType& a_type,
+                           const void* b, const NumberType& b_type, std::uint32_t* different,
+                           cudaStream_t stream);
 };
 
 struct Runtime {
