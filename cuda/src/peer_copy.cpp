@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "devview/copy_plan.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/copy_routes.hpp"
 #include "src/device_memory.hpp"
@@ -124,6 +125,7 @@ void copy_between_devices(const View& dst, const View& src, const Stream& asked)
     const Stream home = choose_stream(dst, src, asked);
     const CopyPlan plan = plan_copy(dst.layout(), src.layout(), dst.itemsize());
     if (plan.contiguous()) return copy_dense(plan, dst, src, home);
+    require_no_capture("copy", home, "packing on another device takes a stream of that device");
     copy_packed(dst, src, home);
 }
 

@@ -33,13 +33,14 @@ TEST_F(Memory, BlocksOfEveryKindAreCountedAndFreedWithTheirLastView) {
     }
 }
 
-TEST_F(Memory, DeviceMemoryIsOneCallToMakeAndOneToFree) {
+TEST_F(Memory, DeviceMemoryIsOneCallToMakeAndOneToFreeAfterAQuestionEach) {
     const Stream stream = make_stream(0);
     allocate(100, cuda_device(0), stream);
     emulation::clear_calls();
     allocate(100, cuda_device(0), stream);
     EXPECT_EQ(emulation::calls(),
-              (std::vector<std::string>{"cudaGetDeviceCount", "cudaGetDevice", "cudaMallocAsync",
+              (std::vector<std::string>{"cudaGetDeviceCount", "cudaStreamIsCapturing",
+                                        "cudaGetDevice", "cudaMallocAsync", "cudaStreamIsCapturing",
                                         "cudaGetDevice", "cudaFreeAsync"}));
 }
 
