@@ -64,7 +64,10 @@ void launch(const std::shared_ptr<GraphExec>& exec, const std::shared_ptr<Stream
     Operation end;
     end.name = "cudaGraphLaunch";
     // Destroying what runs is legal: its memory stays until here.
-    end.run = [memory = exec->graph.memory] { return cudaSuccess; };
+    end.run = [memory = exec->graph.memory]() mutable {
+        memory.reset();
+        return cudaSuccess;
+    };
     exec->last = {stream, enqueue(stream, std::move(end))};
 }
 

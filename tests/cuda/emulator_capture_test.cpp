@@ -406,8 +406,12 @@ TEST_F(EmulatorCapture, ItsIdIsTheSameForEveryStreamOfIt) {
     const auto id_of = [&](cudaStream_t of) {
         cudaStreamCaptureStatus now = cudaStreamCaptureStatusNone;
         unsigned long long id = 0;
+#if CUDART_VERSION >= 13000
         EXPECT_EQ(r->StreamGetCaptureInfo(of, &now, &id, nullptr, nullptr, nullptr, nullptr),
                   cudaSuccess);
+#else
+        EXPECT_EQ(r->StreamGetCaptureInfo(of, &now, &id, nullptr, nullptr, nullptr), cudaSuccess);
+#endif
         return id;
     };
     EXPECT_EQ(id_of(on_), 0u);
