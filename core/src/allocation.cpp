@@ -22,6 +22,8 @@ std::string counted(std::int64_t n, const char* noun) {
 
 StreamUses::~StreamUses() = default;
 
+bool StreamUses::postpone(std::unique_ptr<StreamUses>&, Release, void*) noexcept { return false; }
+
 std::shared_ptr<Allocation> Allocation::adopt(Block&& block) {
     // allocate_shared is the only step that can fail before the block is ours; if the ledger's row
     // cannot be made afterwards, the block goes back to the caller untouched.
@@ -77,6 +79,7 @@ void Allocation::claim(std::uint64_t bit, const char* function) {
 void Allocation::give_back() noexcept {
     Ledger::get().leave(*this);
     if (block_.release == nullptr) return;
+    if (block_.uses && block_.uses->postpone(block_.uses, block_.release, block_.context)) return;
     Stream at = block_.uses ? block_.uses->join() : block_.stream;
     block_.uses.reset();
     block_.release(block_.context, std::move(at));

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "emulator/api.hpp"
+#include "emulator/capture.hpp"
 #include "emulator/memory.hpp"
 
 namespace devview::cuda::emulator {
@@ -102,6 +103,7 @@ cudaError_t DeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device)
 cudaError_t DeviceSynchronize() {
     Lock lock(machine().mutex);
     DeviceState& device = current_device();
+    if (const cudaError_t error = refuse_captures_of(device.id)) return error;
     wait_device(lock, device.id);
     trim_to_thresholds(device);
     return device.sticky;

@@ -1,6 +1,7 @@
 // Calls that allocate, free and look up memory.
 #include "emulator/access.hpp"
 #include "emulator/api.hpp"
+#include "emulator/capture.hpp"
 #include "emulator/memory.hpp"
 
 namespace devview::cuda::emulator::api {
@@ -20,6 +21,10 @@ cudaError_t allocate_on_stream(Lock& lock, void** out, std::size_t nbytes,
     Block* block = allocate_block(lock, {nbytes, pool->place, pool->device, pool, false});
     if (!block) return cudaErrorMemoryAllocation;
     const std::uintptr_t begin = block->begin;
+    if (stream->capture) {
+        block->capture = stream->capture->id;
+        stream->capture->graph->memory->blocks.push_back(begin);
+    }
     Operation operation;
     operation.kind = OperationKind::memory;
     operation.name = "cudaMallocAsync";
@@ -112,41 +117,49 @@ cudaError_t FreeHost(void* pointer) {
 cudaError_t MallocAsync(void** out, std::size_t nbytes, cudaStream_t handle) {
     if (!out || nbytes == 0) return cudaErrorInvalidValue;
     Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
-    const DeviceState& device = *machine().device(stream->device);
-    if (device.sticky != cudaSuccess) return device.sticky;
-    return allocate_on_stream(lock, out, nbytes, device.default_pool, stream);
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
+    const auto& pool = machine().device(stream->device)->default_pool;
+    return allocate_on_stream(lock, out, nbytes, pool, stream);
 }
 
 cudaError_t MallocFromPoolAsync(void** out, std::size_t nbytes, cudaMemPool_t pool,
                                 cudaStream_t handle) {
     if (!out || nbytes == 0) return cudaErrorInvalidValue;
     Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
     const auto found = machine().pools.find(reinterpret_cast<std::uintptr_t>(pool));
     if (found == machine().pools.end()) return cudaErrorInvalidValue;
-    const DeviceState& device = *machine().device(stream->device);
-    if (device.sticky != cudaSuccess) return device.sticky;
     return allocate_on_stream(lock, out, nbytes, found->second, stream);
 }
 
 cudaError_t FreeAsync(void* pointer, cudaStream_t handle) {
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
+    std::shared_ptr<StreamState> stream;
+    const cudaError_t refused = usable_stream(handle, stream);
+    if (!stream) return refused;
+    // A failed device takes blocks back all the same.
+    if (refused && refused != machine().device(stream->device)->sticky) return refused;
     Block* block = freeable(pointer);
     if (!block || !block->pool) return cudaErrorInvalidValue;
-    block->free_queued = true;
-    const std::uintptr_t begin = block->begin;
+    // A free node must be of a block of the same graph (cudaFreeAsync).
+    if (stream->capture && block->capture != stream->capture->id) {
+        return refuse_captured(*stream->capture, cudaErrorInvalidValue);
+    }
+    if (!block->capture) block->free_queued = true;
     Operation operation;
     operation.kind = OperationKind::memory;
     operation.name = "cudaFreeAsync";
-    operation.run = [begin] {
+    operation.run = [begin = block->begin] {
         Lock inner(machine().mutex);
         wait_unused(inner, begin);
-        release_block(begin);
+        Block* freed = machine().blocks.find_begin(begin);
+        if (freed && freed->capture) {
+            freed->ready = false;  // its graph keeps the address
+        } else {
+            release_block(begin);
+        }
         return cudaSuccess;
     };
     enqueue(stream, std::move(operation));

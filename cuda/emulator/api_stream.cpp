@@ -1,5 +1,6 @@
 // Calls on streams and events.
 #include "emulator/api.hpp"
+#include "emulator/capture.hpp"
 #include "emulator/memory.hpp"
 
 namespace devview::cuda::emulator::api {
@@ -22,6 +23,12 @@ std::vector<Dependency> unfinished(const std::shared_ptr<StreamState>& stream) {
         }
     }
     return result;
+}
+
+/// What was recorded in a capture stands for nothing that runs, in any mode.
+cudaError_t refuse_captured_event(const std::shared_ptr<Record>& record) {
+    if (!record || !record->capture) return cudaSuccess;
+    return refuse_captured(*record->capture, cudaErrorCapturedEvent);
 }
 
 cudaError_t settle(DeviceState& device) {
@@ -49,9 +56,11 @@ cudaError_t StreamCreateWithFlags(cudaStream_t* out, unsigned flags) {
 
 cudaError_t StreamDestroy(cudaStream_t handle) {
     Machine& self = machine();
+    std::shared_ptr<GraphState> dropped;  // before the lock: its memory needs it
     const Lock lock(self.mutex);
     const auto found = self.streams.find(reinterpret_cast<std::uintptr_t>(handle));
     if (found == self.streams.end()) return cudaErrorInvalidResourceHandle;
+    dropped = abandon_capture(found->second);
     close_stream(found->second);
     self.freed_streams.push_back(found->first);
     self.streams.erase(found);
@@ -60,8 +69,8 @@ cudaError_t StreamDestroy(cudaStream_t handle) {
 
 cudaError_t StreamSynchronize(cudaStream_t handle) {
     Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = idle_stream(handle, stream)) return error;
     for (const auto& [other, ticket] : unfinished(stream))
         wait_finished(lock, other, ticket);
     return settle(*machine().device(stream->device));
@@ -69,8 +78,8 @@ cudaError_t StreamSynchronize(cudaStream_t handle) {
 
 cudaError_t StreamQuery(cudaStream_t handle) {
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = idle_stream(handle, stream)) return error;
     const DeviceState& device = *machine().device(stream->device);
     if (device.sticky != cudaSuccess) return device.sticky;
     return unfinished(stream).empty() ? cudaSuccess : cudaErrorNotReady;
@@ -79,11 +88,16 @@ cudaError_t StreamQuery(cudaStream_t handle) {
 cudaError_t StreamWaitEvent(cudaStream_t handle, cudaEvent_t event_handle, unsigned flags) {
     if (flags != cudaEventWaitDefault) return cudaErrorInvalidValue;
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
     const auto event = find_event(event_handle);
-    if (!stream || !event) return cudaErrorInvalidResourceHandle;
-    const DeviceState& device = *machine().device(stream->device);
-    if (device.sticky != cudaSuccess) return device.sticky;
+    if (!event) return cudaErrorInvalidResourceHandle;
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
+    if (stream->capture && !event->record) {
+        return refuse_captured(*stream->capture, cudaErrorStreamCaptureIsolation);
+    }
+    if (stream->capture || (event->record && event->record->capture)) {
+        return wait_in_capture(stream, *event->record);
+    }
     // The wait is for the record of this moment; a later one changes nothing (cudaStreamWaitEvent).
     const auto record = event->record;
     if (!record || record->done || record->at.stream == stream) return cudaSuccess;
@@ -94,21 +108,11 @@ cudaError_t StreamWaitEvent(cudaStream_t handle, cudaEvent_t event_handle, unsig
     return cudaSuccess;
 }
 
-cudaError_t StreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
-    if (!status) return cudaErrorInvalidValue;
-    const Lock lock(machine().mutex);
-    if (!find_stream(handle)) return cudaErrorInvalidResourceHandle;
-    *status = cudaStreamCaptureStatusNone;
-    return cudaSuccess;
-}
-
 cudaError_t LaunchHostFunc(cudaStream_t handle, cudaHostFn_t function, void* context) {
     if (!function) return cudaErrorInvalidValue;
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
-    if (!stream) return cudaErrorInvalidResourceHandle;
-    const DeviceState& device = *machine().device(stream->device);
-    if (device.sticky != cudaSuccess) return device.sticky;
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
     Operation operation;
     operation.kind = OperationKind::host;
     operation.name = "cudaLaunchHostFunc";
@@ -146,12 +150,17 @@ cudaError_t EventDestroy(cudaEvent_t handle) {
 
 cudaError_t EventRecord(cudaEvent_t event_handle, cudaStream_t handle) {
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
     const auto event = find_event(event_handle);
+    std::shared_ptr<StreamState> stream = find_stream(handle);
     if (!stream || !event || event->device != stream->device) return cudaErrorInvalidResourceHandle;
-    const DeviceState& device = *machine().device(stream->device);
-    if (device.sticky != cudaSuccess) return device.sticky;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
     auto record = std::make_shared<Record>();
+    if (stream->capture) {
+        record->capture = stream->capture;
+        record->nodes = stream->tail;
+        event->record = std::move(record);
+        return cudaSuccess;
+    }
     Operation operation;
     operation.name = "cudaEventRecord";
     operation.run = [record] {
@@ -172,6 +181,7 @@ cudaError_t EventQuery(cudaEvent_t handle) {
     const DeviceState& device = *machine().device(event->device);
     if (device.sticky != cudaSuccess) return device.sticky;
     const auto& record = event->record;
+    if (const cudaError_t error = refuse_captured_event(record)) return error;
     if (!record || finished(*record->at.stream, record->at.ticket)) return cudaSuccess;
     return cudaErrorNotReady;
 }
@@ -180,6 +190,7 @@ cudaError_t EventSynchronize(cudaEvent_t handle) {
     Lock lock(machine().mutex);
     const auto event = find_event(handle);
     if (!event) return cudaErrorInvalidResourceHandle;
+    if (const cudaError_t error = refuse_captured_event(event->record)) return error;
     if (const auto record = event->record) {
         wait_finished(lock, record->at.stream, record->at.ticket);
     }
@@ -197,6 +208,7 @@ cudaError_t EventElapsedTime(float* milliseconds, cudaEvent_t start_handle,
         return cudaErrorInvalidResourceHandle;
     }
     for (const auto& record : {start->record, end->record}) {
+        if (const cudaError_t error = refuse_captured_event(record)) return error;
         if (!finished(*record->at.stream, record->at.ticket)) return cudaErrorNotReady;
     }
     *milliseconds =

@@ -24,6 +24,7 @@ struct Block {
     std::uintptr_t to_alias = 0;        ///< added to an address gives the touchable one
     bool ready = true;                  ///< its stream-ordered allocation has run
     bool free_queued = false;
+    std::uint64_t capture = 0;  ///< owned by the graph of this capture; `ready` while it is in use
     int users = 0;  ///< operations that touch its pages at this moment (host pages only)
 
     std::uintptr_t end() const noexcept { return begin + nbytes; }

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "emulator/capture.hpp"
+
 namespace devview::cuda::emulator {
 namespace {
 
@@ -116,12 +118,6 @@ Manner manner(Place dst, Place src) {
     return {src == Place::pageable, dst == Place::pageable};
 }
 
-// Finds the stream and refuses if its device has failed.
-cudaError_t usable_stream(cudaStream_t handle, std::shared_ptr<StreamState>& stream) {
-    stream = find_stream(handle);
-    return stream ? machine().device(stream->device)->sticky : cudaErrorInvalidResourceHandle;
-}
-
 cudaError_t enqueue_transfer(Lock& lock, const std::shared_ptr<StreamState>& stream,
                              std::shared_ptr<Transfer> transfer, bool wait) {
     transfer->device = stream->device;
@@ -130,7 +126,7 @@ cudaError_t enqueue_transfer(Lock& lock, const std::shared_ptr<StreamState>& str
     operation.name = transfer->name;
     operation.run = [transfer] { return run(*transfer); };
     const Ticket ticket = enqueue(stream, std::move(operation));
-    if (!wait) return cudaSuccess;
+    if (!wait || stream->capture) return cudaSuccess;
     wait_finished(lock, stream, ticket);
     return machine().device(stream->device)->sticky;
 }
@@ -159,6 +155,10 @@ cudaError_t submit_copy(const char* name, const Side& dst, const Side& src, cons
     const Place from = place_of(address_of(src.base));
     if (const cudaError_t error = check_kind(kind, to, from)) return error;
     const Manner how = manner(to, from);
+    // A replay would find other bytes in pageable memory, or none.
+    if (stream->capture && (to == Place::pageable || from == Place::pageable)) {
+        return refuse_captured(*stream->capture);
+    }
     if (how.stage) {
         lock.unlock();
         stage(*transfer);

@@ -1,6 +1,7 @@
 // The rules that all calls share.
 #include "emulator/gate.hpp"
 
+#include "emulator/capture.hpp"
 #include "emulator/machine.hpp"
 
 namespace devview::cuda::emulator {
@@ -21,6 +22,7 @@ Manner manner_of(Call call) {
         case Call::RuntimeGetVersion:
         case Call::GetLastError:
         case Call::PeekAtLastError:
+        case Call::ThreadExchangeStreamCaptureMode:
             return Manner::host;
         case Call::Free:
         case Call::FreeAsync:
@@ -28,9 +30,41 @@ Manner manner_of(Call call) {
         case Call::StreamDestroy:
         case Call::EventDestroy:
         case Call::MemPoolDestroy:
+        case Call::StreamEndCapture:
+        case Call::GraphExecDestroy:
+        case Call::GraphDestroy:
             return Manner::release;
         default:
             return Manner::plain;
+    }
+}
+
+/// What no capture sees, so that a graph may lack it: "potentially unsafe" in the words of
+/// cudaThreadExchangeStreamCaptureMode. CUDA lists none but cudaMalloc and cudaEventQuery; here are
+/// all that act at once or ask what has run.
+bool unsafe_in_capture(Call call) {
+    switch (call) {
+        case Call::Malloc:
+        case Call::Free:
+        case Call::MallocManaged:
+        case Call::HostAlloc:
+        case Call::FreeHost:
+        case Call::DeviceEnablePeerAccess:
+        case Call::DeviceGetDefaultMemPool:
+        case Call::MemPoolCreate:
+        case Call::MemPoolDestroy:
+        case Call::MemPoolTrimTo:
+        case Call::MemPoolSetAttribute:
+        case Call::MemPoolGetAttribute:
+        case Call::MemPoolSetAccess:
+        case Call::StreamQuery:
+        case Call::StreamSynchronize:
+        case Call::EventQuery:
+        case Call::EventSynchronize:
+        case Call::EventElapsedTime:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -46,6 +80,10 @@ cudaError_t enter(Call call) {
     if (forked()) return cudaErrorInitializationError;
     if (this_thread().in_host_function) return cudaErrorNotPermitted;
     if (const cudaError_t fault = machine().calls.note(call)) return fault;
+    if (unsafe_in_capture(call)) {
+        const Lock lock(machine().mutex);
+        if (const cudaError_t refused = refuse_unsafe_call()) return refused;
+    }
     return manner_of(call) == Manner::plain ? sticky_error() : cudaSuccess;
 }
 

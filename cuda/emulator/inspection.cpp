@@ -52,7 +52,7 @@ void* peek(const void* device_pointer) {
 bool busy() {
     const Objects now = objects();
     return now.device_blocks + now.pinned_blocks + now.managed_blocks + now.streams + now.events +
-               now.pools + now.queued !=
+               now.pools + now.graphs + now.queued !=
            0;
 }
 

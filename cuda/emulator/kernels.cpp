@@ -4,6 +4,7 @@
 
 #include "emulator/access.hpp"
 #include "emulator/api.hpp"
+#include "emulator/capture.hpp"
 #include "emulator/gate.hpp"
 #include "kernels/host_kernels.hpp"
 
@@ -121,10 +122,11 @@ cudaError_t execute(const Launch& launch, int device, Body body) {
 
 cudaError_t submit(std::shared_ptr<Launch> launch, Body body, cudaStream_t handle) {
     const Lock lock(machine().mutex);
-    const auto stream = find_stream(handle);
+    std::shared_ptr<StreamState> stream;
+    if (const cudaError_t error = usable_stream(handle, stream)) return error;
     // A launch needs the stream's device to be current (Programming Guide, "Stream and Event
     // Behavior").
-    if (!stream || stream->device != this_thread().device) return cudaErrorInvalidResourceHandle;
+    if (stream->device != this_thread().device) return cudaErrorInvalidResourceHandle;
     if (launch->units == 0) return cudaSuccess;
     Operation operation;
     operation.kind = OperationKind::kernel;

@@ -50,6 +50,7 @@ ThreadState& this_thread() {
         state.generation = generation;
         state.device = 0;
         state.last_error = cudaSuccess;
+        state.capture_mode = cudaStreamCaptureModeGlobal;
         state.streams.clear();
     }
     return state;
@@ -132,6 +133,7 @@ emulation::Objects Machine::objects() const {
     }
     result.streams = streams.size();
     result.events = events.size();
+    result.graphs = graphs.size() + graph_execs.size();
     for (const auto& [handle, pool] : pools)
         result.pools += pool->is_default ? 0u : 1u;
     for (const auto& device : devices) {
@@ -157,6 +159,7 @@ void Machine::restart(const EmulatorOptions& fresh) {
     }
     devices.clear();
     pools.clear();
+    captures.clear();  // of streams that nobody made: per-thread ones
     freed_streams.clear();
     calls.clear();
     calls.clear_faults();

@@ -38,8 +38,14 @@ struct PoolState {
     std::map<int, cudaMemAccessFlags> access{};  ///< of other devices
 };
 
+struct Capture;
+struct GraphState;
+struct GraphExec;
+
 /// One cudaEventRecord: what a wait, a query and a time refer to.
 struct Record {
+    std::shared_ptr<Capture> capture{};  ///< recorded in it, after `nodes`: nothing that runs
+    std::vector<std::size_t> nodes{};
     Dependency at;
     bool done = false;
     std::chrono::steady_clock::time_point time{};
@@ -76,6 +82,9 @@ struct Machine {
     std::map<std::uintptr_t, std::shared_ptr<StreamState>> streams{};
     std::map<std::uintptr_t, std::shared_ptr<EventState>> events{};
     std::map<std::uintptr_t, std::shared_ptr<PoolState>> pools{};
+    std::vector<std::shared_ptr<Capture>> captures{};  ///< begun and not ended
+    std::map<std::uintptr_t, std::shared_ptr<GraphState>> graphs{};
+    std::map<std::uintptr_t, std::shared_ptr<GraphExec>> graph_execs{};
     std::vector<std::uintptr_t> freed_streams{};  ///< handles that recycle_streams gives out again
     std::uint64_t serial = 0;
     Ticket tickets = 0;
@@ -103,15 +112,18 @@ struct Machine {
 constexpr std::uintptr_t kStreamHandle = std::uintptr_t{0x5354} << 48;
 constexpr std::uintptr_t kEventHandle = std::uintptr_t{0x4556} << 48;
 constexpr std::uintptr_t kPoolHandle = std::uintptr_t{0x504f} << 48;
+constexpr std::uintptr_t kGraphHandle = std::uintptr_t{0x4752} << 48;
 
 /// Leaked on purpose: workers may be inside it while the process exits.
 Machine& machine();
 
-/// What a thread has of CUDA: the current device, the last error and its default streams.
+/// What a thread has of CUDA: the current device, the last error, its default streams and how it
+/// gets on with captures.
 struct ThreadState {
     int device = 0;
     cudaError_t last_error = cudaSuccess;
     bool in_host_function = false;
+    cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
     std::uint64_t generation = 0;
     std::map<int, std::shared_ptr<StreamState>> streams{};
 

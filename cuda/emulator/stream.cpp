@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "emulator/capture.hpp"
 #include "emulator/machine.hpp"
 
 namespace devview::cuda::emulator {
@@ -134,6 +135,10 @@ std::shared_ptr<StreamState> make_stream(int device, bool blocking) {
 }
 
 Ticket enqueue(const std::shared_ptr<StreamState>& stream, Operation operation) {
+    if (stream->capture) {
+        add_node(*stream, std::move(operation));
+        return 0;
+    }
     add_legacy_waits(*stream, operation.waits);
     if (!stream->started) {
         std::thread([stream] { work(stream); }).detach();

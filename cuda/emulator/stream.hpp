@@ -18,6 +18,7 @@ using Lock = std::unique_lock<std::mutex>;
 using Ticket = std::uint64_t;
 
 struct StreamState;
+struct Capture;
 
 /// An operation waits until `stream` has finished `ticket`, which is always an earlier operation.
 struct Dependency {
@@ -57,11 +58,14 @@ struct StreamState {
     Ticket done = 0;                ///< everything up to here is finished
     Ticket demand = 0;              ///< lazy streams run up to here
     Ticket awake = 0;               ///< ticket of an operation that has begun its delay, or 0
+    std::shared_ptr<Capture> capture{};  ///< null: operations run
+    std::vector<std::size_t> tail{};     ///< nodes that the next captured one comes after
     std::condition_variable work{};
     std::condition_variable progress{};
 };
 
-/// Appends an operation, with the waits that the legacy default stream's rules add.
+/// Appends an operation, with the waits that the legacy default stream's rules add; to the graph
+/// if the stream is capturing (then the ticket is 0, and nobody may wait for it).
 Ticket enqueue(const std::shared_ptr<StreamState>& stream, Operation operation);
 /// Asks a lazy stream to run up to `ticket`.
 void demand(StreamState& stream, Ticket ticket);

@@ -7,6 +7,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/stream.hpp"
 
@@ -42,10 +43,12 @@ void wait_for(void* sync_event, Device device, const Stream& stream) {
     if (sync_event == nullptr) return;
     const auto event = *static_cast<cudaEvent_t*>(sync_event);
     if (device.type != DeviceType::cuda) {
+        const RelaxedCapture undisturbing;
         check(runtime().EventSynchronize(event), "event synchronize");
         return;
     }
     const DeviceGuard guard(device.id);
+    require_no_capture("arrow", stream, "sync_event was recorded outside of the capture");
     check(runtime().StreamWaitEvent(handle_of(stream), event, cudaEventWaitDefault),
           "stream wait event");
 }

@@ -1,6 +1,7 @@
 // Conversions between views on any devices: where the numbers are converted, and what travels.
 #include "devview/convert.hpp"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/number.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/copy_checks.hpp"
 #include "src/device_memory.hpp"
@@ -109,9 +111,34 @@ void convert_at(const Device& place, const View& dst, const View& src, const Str
     convert_within_device(dst, src, stream_for(stream, dst, src));
 }
 
+/// A dense view for the time of one conversion. On the device of the caller's stream, everything
+/// that is done to it is done on that stream: no book is kept, so that a capture may take it.
+View temp_on(const Device& place, const View& like, const Stream& stream) {
+    const bool ordered = stream && place.type == DeviceType::cuda && stream.device() == place;
+    if (!ordered) return dense_on(place, like, like.format(), Order::C, stream);
+    Layout layout = Layout::contiguous(like.ndim(), like.shape(), like.itemsize());
+    auto temp = std::make_shared<DeviceTemp>(static_cast<std::size_t>(like.nbytes()), stream);
+    void* const data = temp->data();
+    auto block =
+        Allocation::adopt(data, temp->nbytes(), place, [temp](Stream) mutable { temp.reset(); });
+    return view_of(data, like.format(), std::move(layout), place, std::move(block));
+}
+
+/// The way through pageable memory is found out at its end only: refused before anything is done.
+void require_capturable(const View& dst, const View& src, const Stream& stream) {
+    if (on_device(dst) == on_device(src)) return;
+    const View& device = on_device(dst) ? dst : src;
+    const View& host = on_device(dst) ? src : dst;
+    if (host.device().type != DeviceType::cpu) return;
+    const Stream asked = stream && stream.device() == device.device() ? stream : Stream{};
+    require_no_capture("convert",
+                       work_stream(device.device().id, asked, dst.stream(), src.stream()),
+                       "the host waits for this copy of its memory");
+}
+
 View moved_to(const Device& place, const View& view, const Stream& stream) {
     if (is_at(place, view)) return view;
-    const View moved = dense_on(place, view, view.format(), Order::C, stream);
+    const View moved = temp_on(place, view, stream);
     copy(moved, view, stream_for(stream, moved, view));
     return moved;
 }
@@ -140,13 +167,13 @@ void convert(const View& dst, const View& src, Casting casting, const Stream& st
         const std::int64_t last = dst.shape()[axis] - 1;
         return convert(dst.index(axis, last), src.index(axis, last), casting, stream);
     }
+    require_capturable(dst, src, stream);
     const Device place = choose_place(dst, src);
     const View from = moved_to(place, src, stream);
     if (is_at(place, dst)) return convert_at(place, dst, from, stream);
     // The padding of records stays what it is.
     const bool padded = has_padding(*dst.format().node());
-    const View made = padded ? moved_to(place, dst, stream)
-                             : dense_on(place, dst, dst.format(), Order::C, stream);
+    const View made = padded ? moved_to(place, dst, stream) : temp_on(place, dst, stream);
     convert_at(place, made, from, stream);
     copy(dst, made, stream_for(stream, dst, made));
 }

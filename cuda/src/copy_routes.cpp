@@ -10,6 +10,7 @@
 
 #include "devview/copy_plan.hpp"
 #include "devview/cuda/memory.hpp"
+#include "src/capture.hpp"
 #include "src/chunked_copy.hpp"
 #include "src/copy_checks.hpp"
 #include "src/packing.hpp"
@@ -58,6 +59,7 @@ public:
 
     void run() {
         if (host_.device().type != DeviceType::cpu && run_direct()) return;
+        require_no_capture("copy", stream_, "the host waits for this copy of its memory");
         wait_for_host(*host_.allocation());
         const Turned turned = turn_to_host(host_.layout(), device_.layout());
         const TransferSide host{host_.data(), turned.host};

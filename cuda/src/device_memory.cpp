@@ -10,6 +10,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/stream.hpp"
 
@@ -29,6 +30,7 @@ void keep_freed_memory(int id) noexcept {
     if (caching_pools.fetch_or(bit) & bit) return;
     static const bool registered = (at_restart([] { caching_pools.store(0); }), true);
     (void)registered;
+    const RelaxedCapture undisturbing;
     cudaMemPool_t pool = nullptr;
     std::uint64_t threshold = 0;
     cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
@@ -43,6 +45,7 @@ void keep_freed_memory(int id) noexcept {
 }
 
 void trim_pool(int id) noexcept {
+    const RelaxedCapture undisturbing;
     cudaMemPool_t pool = nullptr;
     cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
     if (status == cudaSuccess) status = runtime().MemPoolTrimTo(pool, 0);
@@ -60,6 +63,18 @@ void trim_pool(int id) noexcept {
                       nbytes, used, limit);
 }
 
+/// Frees that are queued give nothing to trim. The device cannot be synchronised while anything on
+/// it captures, whoever does (Programming Guide, "Prohibited and Unhandled Operations"): only
+/// streams that are known not to.
+void finish_frees(const Stream& stream) noexcept {
+    const RelaxedCapture undisturbing;
+    if (work_runs(stream)) clear_error(runtime().StreamSynchronize(handle_of(stream)));
+    const Stream legacy = legacy_stream(device_of(stream));
+    if (!same_queue(stream, legacy) && work_runs(legacy)) {
+        clear_error(runtime().StreamSynchronize(handle_of(legacy)));
+    }
+}
+
 /// The stream's device is current.
 void* malloc_async(std::size_t nbytes, const Stream& stream) {
     const int id = device_of(stream);
@@ -70,9 +85,8 @@ void* malloc_async(std::size_t nbytes, const Stream& stream) {
     void* data = nullptr;
     cudaError_t status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
     if (status == cudaErrorMemoryAllocation) {
-        // Frees that are queued give nothing to trim; a capturing stream must not come here.
         clear_error(status);
-        clear_error(runtime().DeviceSynchronize());
+        finish_frees(stream);
         trim_pool(id);
         status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
     }
@@ -93,6 +107,7 @@ void free_async(void* data, const Stream& stream) noexcept {
             return;
         }
         // The second try: the stream may be what is wrong.
+        const RelaxedCapture undisturbing;
         clear_error(runtime().DeviceSynchronize());
         check(runtime().Free(data), "free");
     });
@@ -116,6 +131,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
     block.stream = stream;
     block.origin = Origin::devview;
     if (nbytes == 0) return Allocation::adopt(std::move(block));
+    require_no_capture("allocate", stream, "memory of a graph lives in its replays only");
     const DeviceGuard guard(id);
     void* const data = malloc_async(nbytes, stream);
     try {

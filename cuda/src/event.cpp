@@ -6,6 +6,7 @@
 
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/event_pool.hpp"
 #include "src/stream.hpp"
@@ -97,6 +98,14 @@ struct Event::State {
     cudaEvent_t handle = nullptr;
     int device = 0;
     bool timing = false;
+    std::uint64_t capture = 0;
+
+    /// Asking for it would invalidate the capture.
+    void require_run(const char* function) const {
+        if (capture == 0) return;
+        throw_capture_error(cudaErrorCapturedEvent, function,
+                            "the event was recorded on a stream that was capturing");
+    }
 
     State() = default;
     State(const State&) = delete;
@@ -107,10 +116,15 @@ struct Event::State {
 };
 
 Event Event::record(const Stream& stream, bool timing) {
+    return record_known(stream, capture_of_open(stream), timing);
+}
+
+Event Event::record_known(const Stream& stream, std::uint64_t capture, bool timing) {
     const DeviceGuard guard(device_of(stream));
     auto state = std::make_shared<State>();
     state->device = device_of(stream);
     state->timing = timing;
+    state->capture = capture;
     state->handle = event_pool().take(state->device, timing);
     check(runtime().EventRecord(state->handle, handle_of(stream)), "event record");
     return Event(std::move(state));
@@ -118,17 +132,35 @@ Event Event::record(const Stream& stream, bool timing) {
 
 bool Event::done() const {
     if (!state_) return true;
+    state_->require_run("event query");
     const DeviceGuard guard(state_->device);
+    const RelaxedCapture undisturbing;
     return check_ready(runtime().EventQuery(state_->handle), "event query");
 }
 
 void Event::wait() const {
     if (!state_) return;
+    state_->require_run("event synchronize");
     const DeviceGuard guard(state_->device);
+    const RelaxedCapture undisturbing;
     check(runtime().EventSynchronize(state_->handle), "event synchronize");
 }
 
 void Event::order(const Stream& stream) const {
+    if (!state_) return;
+    const std::uint64_t capture = capture_of_open(stream);
+    if (capture != 0 && state_->capture != capture) {
+        const bool other = state_->capture != 0;
+        throw_capture_error(
+            other ? cudaErrorStreamCaptureMerge : cudaErrorStreamCaptureIsolation,
+            "stream wait event",
+            other ? "the stream is in another capture than the event was recorded in"
+                  : "the stream is capturing, and the event was recorded outside of the capture");
+    }
+    order_known(stream);
+}
+
+void Event::order_known(const Stream& stream) const {
     if (!state_) return;
     const DeviceGuard guard(device_of(stream));
     check(runtime().StreamWaitEvent(handle_of(stream), state_->handle, cudaEventWaitDefault),
@@ -141,7 +173,10 @@ float Event::elapsed(const Event& later) const {
                           static_cast<int>(cudaErrorInvalidResourceHandle),
                           runtime().GetErrorName(cudaErrorInvalidResourceHandle));
     }
+    state_->require_run("elapsed");
+    later.state_->require_run("elapsed");
     const DeviceGuard guard(state_->device);
+    const RelaxedCapture undisturbing;
     float milliseconds = 0;
     const cudaError_t status =
         runtime().EventElapsedTime(&milliseconds, state_->handle, later.state_->handle);
@@ -150,6 +185,8 @@ float Event::elapsed(const Event& later) const {
 }
 
 int Event::device() const noexcept { return state_ ? state_->device : -1; }
+
+std::uint64_t Event::capture() const noexcept { return state_ ? state_->capture : 0; }
 
 cudaEvent_t Event::handle() const noexcept { return state_ ? state_->handle : nullptr; }
 

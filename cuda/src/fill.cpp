@@ -8,6 +8,7 @@
 #include "devview/copy_plan.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/chunked_copy.hpp"
 #include "src/device_memory.hpp"
@@ -58,6 +59,7 @@ void fill_with_kernel(const View& dst, const void* item, const Stream& stream) {
 
 /// Items too large for a kernel's parameters: one goes to the device and is broadcast there.
 void fill_with_copies(const View& dst, const void* item, const Stream& stream) {
+    require_no_capture("fill", stream, "the host waits for a copy of an item of this size");
     const std::int64_t itemsize = dst.itemsize();
     const DeviceTemp temp(static_cast<std::size_t>(itemsize), stream);
     const Layout one;

@@ -31,6 +31,10 @@ public:
         if (used_.load() && at) quiesce(at);
         return at;
     }
+    bool postpone(std::unique_ptr<StreamUses>& self, Release release,
+                  void* context) noexcept override {
+        return uses_->postpone(self, release, context);
+    }
 
 private:
     std::unique_ptr<StreamUses> uses_;

@@ -6,6 +6,7 @@
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/host_blocks.hpp"
 
@@ -18,6 +19,7 @@ constexpr Device kManaged{DeviceType::cuda_managed, 0};
 /// cudaFree is not ordered with any stream.
 void free_managed(void* data, Stream stream) noexcept {
     if (stream) release_step([&] { synchronize(stream); });
+    const RelaxedCapture undisturbing;
     release_step([&] { check(runtime().Free(data), "free"); });
 }
 
@@ -25,6 +27,7 @@ void* malloc_managed(std::size_t nbytes) {
     void* data = nullptr;
     cudaError_t status = cudaErrorMemoryAllocation;
     if (nbytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+        const RelaxedCapture undisturbing;
         status = runtime().MallocManaged(&data, nbytes, cudaMemAttachGlobal);
     }
     if (status == cudaErrorMemoryAllocation) {
@@ -66,6 +69,7 @@ void settle_managed() {
               "device attribute");
         if (concurrent) continue;
         const DeviceGuard guard(id);
+        const RelaxedCapture undisturbing;
         check(runtime().DeviceSynchronize(), "device synchronize");
     }
 }

@@ -12,6 +12,7 @@
 #include "src/event_pool.hpp"
 #include "src/host_blocks.hpp"
 #include "src/pinned_cache.hpp"
+#include "src/postponed.hpp"
 #include "src/stream.hpp"
 #include "src/work.hpp"
 
@@ -48,6 +49,7 @@ void move_device_content(Allocation& to, Allocation& from, std::size_t nbytes) {
 }  // namespace
 
 std::shared_ptr<Allocation> allocate(std::size_t nbytes, Device device, const Stream& stream) {
+    if (is_cuda(device)) run_postponed();
     switch (device.type) {
         case DeviceType::cpu:
             return allocate_host(nbytes);
@@ -121,6 +123,7 @@ void wait_for_host(const Allocation& allocation) {
 namespace cuda {
 
 std::size_t trim() {
+    run_postponed();
     const std::size_t freed = PinnedCache::get().trim();
     trim_device_pools();
     drop_idle_events();

@@ -10,7 +10,9 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/packed.hpp"
+#include "src/capture.hpp"
 #include "src/copy_checks.hpp"
+#include "src/stream.hpp"
 
 namespace devview::cuda {
 
@@ -93,6 +95,10 @@ void fill_packed(const View& dst, const void* item, const Stream& stream) {
     const std::int64_t per_period = 8 * kPeriod / bits;
     pack_host(pattern.data(), 0, items.data(), per_period, bits);
     const std::int64_t periods = dst.size() / per_period;
+    if (on_device(dst) && dst.size() % per_period != 0) {
+        require_no_capture("fill", work_stream(dst.device().id, stream, dst.stream()),
+                           "the last bytes go through the host, which waits");
+    }
     const View bytes = bytes_of(dst);
     if (periods > 0) {
         fill(bytes.slice(0, 0, periods * kPeriod).cast(Format("3s")), pattern.data(), stream);

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/device_memory.hpp"
 #include "src/stream.hpp"
@@ -66,19 +67,12 @@ Access ask(int device, int owner) noexcept {
     return final ? Access::refused : Access::unknown;
 }
 
-/// An error counts as a yes: the legacy stream must not be asked while another one captures.
-bool is_capturing(const Stream& stream) noexcept {
-    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    const cudaError_t status = runtime().StreamIsCapturing(handle_of(stream), &capture);
-    clear_error(status);
-    return status != cudaSuccess || capture != cudaStreamCaptureStatusNone;
-}
-
 void learn(int device, int owner, const Stream& stream) {
     std::atomic<Access>& access =
         known[static_cast<std::size_t>(device)][static_cast<std::size_t>(owner)];
-    if (access.load() != Access::unknown || is_capturing(stream)) return;
+    if (access.load() != Access::unknown || !work_runs(stream)) return;
     const DeviceGuard guard(device);
+    const RelaxedCapture relaxed;
     access.store(ask(device, owner));
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "devview/copy_plan.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/copy_routes.hpp"
 #include "src/device_memory.hpp"
@@ -182,9 +183,11 @@ void copy_between_devices(const View& dst, const View& src, const Stream& asked)
         reaches(here, *src.allocation())) {
         return copy_pitched_to_peer(plan, dst, src, home);
     }
-    if (writes_long_runs(plan) && reaches(src.device().id, *dst.allocation())) {
-        return copy_by_kernel(plan, dst, src, home);
+    const bool by_kernel = writes_long_runs(plan) && reaches(src.device().id, *dst.allocation());
+    if (!by_kernel || !belongs(home, src)) {
+        require_no_capture("copy", home, "packing on another device takes a stream of that device");
     }
+    if (by_kernel) return copy_by_kernel(plan, dst, src, home);
     copy_packed(dst, src, home);
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "devview/cuda/stream.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 
 namespace devview::cuda {
@@ -62,6 +63,7 @@ void settle(const Event& event) noexcept {
     } catch (const std::exception&) {
         release_step([&] {
             const DeviceGuard guard(event.device());
+            const RelaxedCapture undisturbing;
             clear_error(runtime().DeviceSynchronize());
         });
     }
@@ -70,6 +72,7 @@ void settle(const Event& event) noexcept {
 void free_pinned(PinnedCache::Block& block) noexcept {
     settle(block.event);
     block.event = Event{};
+    const RelaxedCapture undisturbing;
     release_step([&] { check(runtime().FreeHost(block.data), "free host"); });
 }
 
@@ -183,7 +186,10 @@ std::size_t PinnedCache::evict(Lock& lock, std::size_t wanted, bool may_wait) no
 
 PinnedCache::Block PinnedCache::allocate(std::size_t nbytes, cudaError_t& refusal) {
     void* data = nullptr;
-    refusal = runtime().HostAlloc(&data, nbytes, cudaHostAllocPortable);
+    {
+        const RelaxedCapture undisturbing;
+        refusal = runtime().HostAlloc(&data, nbytes, cudaHostAllocPortable);
+    }
     clear_error(refusal);
     const std::lock_guard lock(mutex_);
     if (refusal == cudaSuccess) {

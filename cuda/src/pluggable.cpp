@@ -10,7 +10,10 @@
 #include "devview/allocation.hpp"
 #include "devview/cuda/abi.hpp"
 #include "devview/error.hpp"
+#include "src/capture.hpp"
+#include "src/check.hpp"
 #include "src/device_memory.hpp"
+#include "src/postponed.hpp"
 
 namespace devview::cuda {
 
@@ -24,6 +27,10 @@ public:
     void order(const Stream&) override {}
     void wait() override {}
     Stream join() noexcept override { return at_; }
+    bool postpone(std::unique_ptr<StreamUses>& self, Release release,
+                  void* context) noexcept override {
+        return !driver_gone() && !work_runs(at_) && cuda::postpone(self, release, context);
+    }
     void free_on(Stream stream) noexcept { at_ = std::move(stream); }
 
 private:

@@ -74,6 +74,7 @@ std::string alive(const emulation::Objects& objects) {
     append(objects.streams, "stream");
     append(objects.events, "event");
     append(objects.pools, "pool");
+    append(objects.graphs, "graph");
     append(objects.queued, "queued operation");
     const auto comma = text.rfind(", ");
     if (comma != std::string::npos) text.replace(comma, 2, " and ");
@@ -82,7 +83,7 @@ std::string alive(const emulation::Objects& objects) {
 
 bool one(const emulation::Objects& o) {
     return o.device_blocks + o.pinned_blocks + o.managed_blocks + o.streams + o.events + o.pools +
-               o.queued ==
+               o.graphs + o.queued ==
            1;
 }
 

@@ -7,6 +7,7 @@
 
 #include "devview/error.hpp"
 #include "devview/host_memory.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/chunked_copy.hpp"
 #include "src/packing.hpp"
@@ -121,6 +122,7 @@ void Staging::State::take_snapshot() {
 
 void Staging::State::write_back() {
     if (!copied || !writable || nbytes == 0) return;
+    require_no_capture("stage", back_stream, "the way back is a copy from memory that is given up");
     const DeviceGuard guard(device_of(back_stream));
     try {
         enqueue_back();
@@ -161,6 +163,9 @@ Staging::Staging(const View& source, bool writable, Order order, const Stream& s
         return;
     }
     state.plan_copy_of(source, order, stream);
+    if (state.nbytes > 0) {
+        require_no_capture("stage", state.stream, "a snapshot for the host would not be taken");
+    }
     if (writable) state.claim = WriteClaim(source);
     state.take_snapshot();
 }

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "devview/error.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/postponed.hpp"
 
 namespace devview::cuda {
 
@@ -53,8 +55,25 @@ bool same_queue(const Stream& a, const Stream& b) noexcept {
 }
 
 void link(const Stream& from, const Stream& to) {
-    if (!same_queue(from, to)) Event::record(from).order(to);
+    if (!same_queue(from, to)) link_known(from, to, capture_of_open(to));
 }
+
+void link_known(const Stream& from, const Stream& to, std::uint64_t capture) {
+    if (same_queue(from, to)) return;
+    const CaptureState source = capture_state(from);
+    // Its earlier work comes before a replay on a blocking stream by CUDA's own rule.
+    if (source.shut && capture != 0) return;
+    if (source.shut) (void)capture_of_open(from);  // throws
+    if (source.id == capture) return Event::record_known(from, capture).order_known(to);
+    if (source.id == 0) return Event::record_known(from, 0).wait();
+    throw_capture_error(
+        capture != 0 ? cudaErrorStreamCaptureMerge : cudaErrorStreamCaptureIsolation, "stream",
+        capture != 0
+            ? "the memory is in use by another capture than the stream is in"
+            : "the memory is in use on a stream that is capturing, whose work does not run");
+}
+
+void order_after(const Stream& from, const Stream& to) { link(from, to); }
 
 void quiesce(const Stream& stream) noexcept {
     for (int attempt = 0; attempt < 2 && !driver_gone(); ++attempt) {
@@ -90,11 +109,18 @@ void require_stream_on(const Stream& stream, int device) {
 }
 
 void synchronize(const Stream& stream) {
-    const DeviceGuard guard(device_of(stream));
-    check(runtime().StreamSynchronize(handle_of(stream)), "stream synchronize");
+    require_no_capture("synchronize", stream, "its work does not run");
+    {
+        const DeviceGuard guard(device_of(stream));
+        const RelaxedCapture undisturbing;
+        check(runtime().StreamSynchronize(handle_of(stream)), "stream synchronize");
+    }
+    run_postponed();
 }
 
 bool query(const Stream& stream) {
+    require_no_capture("query", stream, "its work does not run");
+    const RelaxedCapture undisturbing;
     const DeviceGuard guard(device_of(stream));
     return check_ready(runtime().StreamQuery(handle_of(stream)), "stream query");
 }

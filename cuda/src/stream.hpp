@@ -1,6 +1,8 @@
 // Which stream work goes to, and how one stream waits for another.
 #pragma once
 
+#include <cstdint>
+
 #include "devview/cuda/stream.hpp"
 
 namespace devview::cuda {
@@ -15,8 +17,11 @@ int device_of(const Stream& stream) noexcept;
 /// The handles are equal at this moment. Only for streams that are known to live.
 bool same_queue(const Stream& a, const Stream& b) noexcept;
 
-/// `to` waits for everything on `from` so far.
+/// order_after(), by the name that is short.
 void link(const Stream& from, const Stream& to);
+
+/// The same for a `to` that was asked for its capture already (its id, 0: none).
+void link_known(const Stream& from, const Stream& to, std::uint64_t capture);
 
 /// The host waits until nothing of `stream` runs, or its device has failed: for error paths, where
 /// memory goes back whose events were not recorded.

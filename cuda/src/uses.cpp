@@ -7,7 +7,9 @@
 
 #include "devview/cuda/shared_stream.hpp"
 #include "devview/cuda/stream.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/postponed.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
@@ -15,9 +17,10 @@ namespace devview::cuda {
 namespace {
 
 /// Host waits instead, where recording or waiting for an event failed; reports if that fails too.
+/// Neither stream is capturing.
 void order_or_synchronize(const Stream& from, const Stream& to) noexcept {
     try {
-        link(from, to);
+        if (!same_queue(from, to)) Event::record_known(from, 0).order_known(to);
     } catch (const std::exception&) {
         release_step([&] { synchronize(from); });
     }
@@ -25,7 +28,7 @@ void order_or_synchronize(const Stream& from, const Stream& to) noexcept {
 
 void order_or_wait(const Event& event, const Stream& to) noexcept {
     try {
-        event.order(to);
+        event.order_known(to);
     } catch (const std::exception&) {
         release_step([&] { event.wait(); });
     }
@@ -37,7 +40,8 @@ struct HeldUse {
     std::uint64_t count;
 };
 
-/// A handle that means nothing after the call that named it: only its event may be touched.
+/// A handle that means nothing after the call that named it: only its event may be touched. An
+/// event of a capture orders within that capture alone; it stands for nothing that runs.
 struct RawUse {
     Device device;
     void* handle;
@@ -69,12 +73,16 @@ public:
     void order(const Stream& stream) override;
     void wait() override;
     Stream join() noexcept override;
+    bool postpone(std::unique_ptr<StreamUses>& self, Release release,
+                  void* context) noexcept override;
 
 private:
     /// The legacy stream of home's device for none.
     Stream named(const Stream& stream) const { return stream ? stream : legacy_stream(device_); }
     bool is_home(const Stream& stream) const noexcept { return home_ && same_queue(home_, stream); }
     Snapshot snapshot();
+    bool used_elsewhere(const Snapshot& uses, const Stream& stream) const noexcept;
+    bool can_release() const noexcept;
     void record_held(const Stream& stream);
     void record_raw(const Stream& stream);
     void forget(const Snapshot& done);
@@ -129,24 +137,27 @@ void BlockUses::forget_done() {
     Snapshot done = snapshot();
     done.raw.clear();
     done.held.erase(std::remove_if(done.held.begin(), done.held.end(),
-                                   [](const HeldUse& use) { return !query(use.stream); }),
+                                   [](const HeldUse& use) {
+                                       return !work_runs(use.stream) || !query(use.stream);
+                                   }),
                     done.held.end());
     forget(done);
 }
 
 void BlockUses::record_raw(const Stream& stream) {
+    const std::uint64_t capture = capture_of_open(stream);
     std::vector<Event> before;
     {
         const std::lock_guard lock(mutex_);
         raw_.reserve(raw_.size() + 1);
         for (const RawUse& use : raw_) {
-            if (use.names(stream)) before.push_back(use.last);
+            if (use.names(stream) && use.last.capture() == capture) before.push_back(use.last);
         }
     }
     // The handle may be recycled: the new event stands for the old one only if its stream waits.
     for (const Event& event : before)
-        event.order(stream);
-    Event last = Event::record(stream);
+        event.order_known(stream);
+    Event last = Event::record_known(stream, capture);
     const std::lock_guard lock(mutex_);
     const auto replaced = [&](const RawUse& use) {
         return use.names(stream) &&
@@ -162,23 +173,42 @@ Snapshot BlockUses::snapshot() {
     return {held_, raw_};
 }
 
+bool BlockUses::used_elsewhere(const Snapshot& uses, const Stream& stream) const noexcept {
+    return (home_ && !same_queue(home_, stream)) || !uses.raw.empty() ||
+           std::any_of(uses.held.begin(), uses.held.end(),
+                       [&](const HeldUse& use) { return !same_queue(use.stream, stream); });
+}
+
 void BlockUses::order(const Stream& asked) {
     const Stream stream = named(asked);
     const Snapshot uses = snapshot();
-    if (home_) link(home_, stream);
+    if (!used_elsewhere(uses, stream)) return;
+    const std::uint64_t capture = capture_of_open(stream);
+    if (home_) link_known(home_, stream, capture);
     for (const HeldUse& use : uses.held)
-        link(use.stream, stream);
-    for (const RawUse& use : uses.raw)
-        use.last.order(stream);
+        link_known(use.stream, stream, capture);
+    for (const RawUse& use : uses.raw) {
+        if (use.last.capture() == capture) {
+            use.last.order_known(stream);
+        } else if (use.last.capture() == 0) {
+            use.last.wait();
+        }
+    }
 }
 
 void BlockUses::wait() {
     const Snapshot uses = snapshot();
-    if (home_) Event::record(home_).wait();
+    const auto wait_for = [](const Stream& stream) {
+        require_no_capture("wait", stream,
+                           "the memory is in use there, and that work does not run");
+        Event::record_known(stream, 0).wait();
+    };
+    if (home_) wait_for(home_);
     for (const HeldUse& use : uses.held)
-        Event::record(use.stream).wait();
-    for (const RawUse& use : uses.raw)
-        use.last.wait();
+        wait_for(use.stream);
+    for (const RawUse& use : uses.raw) {
+        if (use.last.capture() == 0) use.last.wait();
+    }
     forget(uses);
 }
 
@@ -202,7 +232,22 @@ void BlockUses::forget(const Snapshot& done) {
     move_if(raw_, gone.raw, is_raw_done);
 }
 
-// A stream that is capturing will be told apart here: its free is queued until the capture ends.
+/// The free and the events before it are enqueued to streams that run what they get. Raw handles
+/// are not asked, since they may be gone: their events are enough.
+bool BlockUses::can_release() const noexcept {
+    return (!release_ || work_runs(release_)) &&
+           std::all_of(held_.begin(), held_.end(),
+                       [](const HeldUse& use) { return work_runs(use.stream); });
+}
+
+bool BlockUses::postpone(std::unique_ptr<StreamUses>& self, Release release,
+                         void* context) noexcept {
+    if (driver_gone()) return false;
+    run_postponed();
+    if (can_release()) return false;
+    return cuda::postpone(self, release, context);
+}
+
 Stream BlockUses::join() noexcept {
     if (driver_gone()) return release_;
     Stream at = release_;
@@ -213,8 +258,9 @@ Stream BlockUses::join() noexcept {
     for (const HeldUse& use : held_) {
         if (!same_queue(use.stream, at)) order_or_synchronize(use.stream, at);
     }
-    for (const RawUse& use : raw_)
-        order_or_wait(use.last, at);
+    for (const RawUse& use : raw_) {
+        if (use.last.capture() == 0) order_or_wait(use.last, at);
+    }
     return at;
 }
 

@@ -1,10 +1,17 @@
 // Recording the uses of a piece of work, also when it broke off half way.
 #include "src/work.hpp"
 
+#include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/postponed.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
+
+Work::Work(const Stream& stream)
+    : stream_((run_postponed(), stream)), guard_(device_of_stream(stream)) {
+    require_open(stream);
+}
 
 int Work::device_of_stream(const Stream& stream) noexcept { return device_of(stream); }
 

@@ -14,7 +14,8 @@ namespace devview::cuda {
 /// enqueued is waited for by whoever frees the blocks.
 class Work {
 public:
-    explicit Work(const Stream& stream) : stream_(stream), guard_(device_of_stream(stream)) {}
+    /// @throws DeviceError  the legacy stream is shut by somebody's capture.
+    explicit Work(const Stream& stream);
     ~Work();
     Work(const Work&) = delete;
     Work& operator=(const Work&) = delete;

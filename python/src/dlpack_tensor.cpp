@@ -130,7 +130,7 @@ void order_for_consumer(const View& view, const Stream& asked) {
     const GilRelease unlocked;
     uses->order(stream);
     const Stream& own = view.own_stream();
-    if (own && own.held() && own != stream) cuda::Event::record(own).order(stream);
+    if (own && own.held() && own != stream) cuda::order_after(own, stream);
     if (stream.held()) uses->record(stream);
 }
 

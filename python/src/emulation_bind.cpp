@@ -60,6 +60,7 @@ py::dict ledger(const Emulation&) {
     result["streams"] = objects.streams;
     result["events"] = objects.events;
     result["pools"] = objects.pools;
+    result["graphs"] = objects.graphs;
     result["queued"] = objects.queued;
     return result;
 }

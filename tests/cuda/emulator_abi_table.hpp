@@ -30,19 +30,25 @@ using AbiNumbers = std::vector<AbiNumber>;
         ABI_VALUE(cudaErrorPeerAccessNotEnabled), ABI_VALUE(cudaErrorSetOnActiveProcess),          \
         ABI_VALUE(cudaErrorLaunchFailure), ABI_VALUE(cudaErrorNotPermitted),                       \
         ABI_VALUE(cudaErrorNotSupported), ABI_VALUE(cudaErrorStreamCaptureUnsupported),            \
-        ABI_VALUE(cudaErrorStreamCaptureImplicit), ABI_VALUE(cudaErrorUnknown),                    \
-        ABI_VALUE(cudaMemcpyHostToHost), ABI_VALUE(cudaMemcpyHostToDevice),                        \
-        ABI_VALUE(cudaMemcpyDeviceToHost), ABI_VALUE(cudaMemcpyDeviceToDevice),                    \
-        ABI_VALUE(cudaMemcpyDefault), ABI_VALUE(cudaMemoryTypeUnregistered),                       \
-        ABI_VALUE(cudaMemoryTypeHost), ABI_VALUE(cudaMemoryTypeDevice),                            \
-        ABI_VALUE(cudaMemoryTypeManaged), ABI_VALUE(cudaStreamDefault),                            \
-        ABI_VALUE(cudaStreamNonBlocking), ABI_VALUE(cudaEventDefault),                             \
-        ABI_VALUE(cudaEventBlockingSync), ABI_VALUE(cudaEventDisableTiming),                       \
-        ABI_VALUE(cudaEventInterprocess), ABI_VALUE(cudaEventWaitDefault),                         \
-        ABI_VALUE(cudaHostAllocDefault), ABI_VALUE(cudaHostAllocPortable),                         \
-        ABI_VALUE(cudaHostAllocMapped), ABI_VALUE(cudaHostAllocWriteCombined),                     \
-        ABI_VALUE(cudaMemAttachGlobal), ABI_VALUE(cudaMemAttachHost),                              \
-        ABI_VALUE(cudaMemAttachSingle), ABI_VALUE(cudaCpuDeviceId),                                \
+        ABI_VALUE(cudaErrorStreamCaptureInvalidated), ABI_VALUE(cudaErrorStreamCaptureMerge),      \
+        ABI_VALUE(cudaErrorStreamCaptureUnmatched), ABI_VALUE(cudaErrorStreamCaptureUnjoined),     \
+        ABI_VALUE(cudaErrorStreamCaptureIsolation), ABI_VALUE(cudaErrorStreamCaptureImplicit),     \
+        ABI_VALUE(cudaErrorCapturedEvent), ABI_VALUE(cudaErrorStreamCaptureWrongThread),           \
+        ABI_VALUE(cudaStreamCaptureModeGlobal), ABI_VALUE(cudaStreamCaptureModeThreadLocal),       \
+        ABI_VALUE(cudaStreamCaptureModeRelaxed), ABI_SIZE(cudaStreamCaptureMode),                  \
+        ABI_SIZE(cudaGraph_t), ABI_SIZE(cudaGraphExec_t), ABI_SIZE(cudaGraphNode_t),               \
+        ABI_VALUE(cudaErrorUnknown), ABI_VALUE(cudaMemcpyHostToHost),                              \
+        ABI_VALUE(cudaMemcpyHostToDevice), ABI_VALUE(cudaMemcpyDeviceToHost),                      \
+        ABI_VALUE(cudaMemcpyDeviceToDevice), ABI_VALUE(cudaMemcpyDefault),                         \
+        ABI_VALUE(cudaMemoryTypeUnregistered), ABI_VALUE(cudaMemoryTypeHost),                      \
+        ABI_VALUE(cudaMemoryTypeDevice), ABI_VALUE(cudaMemoryTypeManaged),                         \
+        ABI_VALUE(cudaStreamDefault), ABI_VALUE(cudaStreamNonBlocking),                            \
+        ABI_VALUE(cudaEventDefault), ABI_VALUE(cudaEventBlockingSync),                             \
+        ABI_VALUE(cudaEventDisableTiming), ABI_VALUE(cudaEventInterprocess),                       \
+        ABI_VALUE(cudaEventWaitDefault), ABI_VALUE(cudaHostAllocDefault),                          \
+        ABI_VALUE(cudaHostAllocPortable), ABI_VALUE(cudaHostAllocMapped),                          \
+        ABI_VALUE(cudaHostAllocWriteCombined), ABI_VALUE(cudaMemAttachGlobal),                     \
+        ABI_VALUE(cudaMemAttachHost), ABI_VALUE(cudaMemAttachSingle), ABI_VALUE(cudaCpuDeviceId),  \
         ABI_VALUE(cudaInvalidDeviceId), ABI_VALUE(cudaStreamCaptureStatusNone),                    \
         ABI_VALUE(cudaStreamCaptureStatusActive), ABI_VALUE(cudaStreamCaptureStatusInvalidated),   \
         ABI_VALUE(cudaMemPoolReuseFollowEventDependencies),                                        \

@@ -33,12 +33,13 @@ TEST_F(Memory, BlocksOfEveryKindAreCountedAndFreedWithTheirLastView) {
     }
 }
 
-TEST_F(Memory, DeviceMemoryIsOneCallToMakeAndOneToFree) {
+TEST_F(Memory, DeviceMemoryIsOneCallToMakeAndOneToFreeAfterAQuestionEach) {
     const Stream stream = make_stream(0);
     allocate(100, cuda_device(0), stream);
     filler().clear_calls();
     allocate(100, cuda_device(0), stream);
     EXPECT_EQ(filler().counts(), (std::map<std::string, std::size_t>{{"cudaGetDeviceCount", 1},
+                                                                     {"cudaStreamIsCapturing", 2},
                                                                      {"cudaGetDevice", 2},
                                                                      {"cudaMallocAsync", 1},
                                                                      {"cudaFreeAsync", 1}}));

@@ -6,6 +6,8 @@
 //     thread, in that statement; or earlier by free(), which refuses while a view or export lives.
 //  3. The release callback runs exactly once, with a stream that already waits for every other
 //     stream the block was used on. No lock is held while it runs.
+//     A stream that is capturing a graph can neither be waited for nor freed on: the release is
+//     then made once its capture has ended, by whoever makes, frees or moves memory next.
 //  4. Streams: an event is recorded at the release for streams that we hold, and after each use for
 //     raw handles, since those may be destroyed or recycled by then. StreamUses does it, for cuda/.
 //  5. Nothing here throws while giving back: failures are counted and told to one handler.
@@ -42,6 +44,10 @@ public:
     virtual void wait() = 0;
     /// For the release: a stream that waits for every use. Failures are reported, not thrown.
     virtual Stream join() noexcept = 0;
+    /// Before join(): true if a stream of the block cannot be waited for now. The release was then
+    /// taken over together with this object (`self`), and is made later, exactly once.
+    virtual bool postpone(std::unique_ptr<StreamUses>& self, Release release,
+                          void* context) noexcept;
 };
 
 /// Who the memory of an allocation belongs to.

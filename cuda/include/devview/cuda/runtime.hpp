@@ -17,6 +17,17 @@
 
 namespace devview::cuda {
 
+// CUDA 13 tells the edges' data as well.
+#if CUDART_VERSION >= 13000
+#define DEVVIEW_CUDA_CAPTURE_INFO                                               \
+    (cudaStream_t, cudaStreamCaptureStatus*, unsigned long long*, cudaGraph_t*, \
+     const cudaGraphNode_t**, const cudaGraphEdgeData**, std::size_t*)
+#else
+#define DEVVIEW_CUDA_CAPTURE_INFO                                               \
+    (cudaStream_t, cudaStreamCaptureStatus*, unsigned long long*, cudaGraph_t*, \
+     const cudaGraphNode_t**, std::size_t*)
+#endif
+
 /// The runtime's functions that devview uses, with the runtime's own signatures. X(name,
 /// parameters) with the name less its "cuda" prefix; fillers, the call log and fault injection
 /// share this list.
@@ -67,6 +78,14 @@ namespace devview::cuda {
     X(StreamQuery, (cudaStream_t))                                                            \
     X(StreamWaitEvent, (cudaStream_t, cudaEvent_t, unsigned))                                 \
     X(StreamIsCapturing, (cudaStream_t, cudaStreamCaptureStatus*))                            \
+    X(StreamGetCaptureInfo, DEVVIEW_CUDA_CAPTURE_INFO)                                        \
+    X(StreamBeginCapture, (cudaStream_t, cudaStreamCaptureMode))                              \
+    X(StreamEndCapture, (cudaStream_t, cudaGraph_t*))                                         \
+    X(ThreadExchangeStreamCaptureMode, (cudaStreamCaptureMode*))                              \
+    X(GraphInstantiate, (cudaGraphExec_t*, cudaGraph_t, unsigned long long))                  \
+    X(GraphLaunch, (cudaGraphExec_t, cudaStream_t))                                           \
+    X(GraphExecDestroy, (cudaGraphExec_t))                                                    \
+    X(GraphDestroy, (cudaGraph_t))                                                            \
     X(LaunchHostFunc, (cudaStream_t, cudaHostFn_t, void*))                                    \
     X(EventCreateWithFlags, (cudaEvent_t*, unsigned))                                         \
     X(EventDestroy, (cudaEvent_t))                                                            \
