@@ -78,6 +78,8 @@ class Ledger:
 
 def settle(seconds: float = 10.0) -> None:
     """Wait until no emulated stream has work left: frees are queued like everything else."""
+    if STANDIN:
+        dv.emulation.settle()
     if REAL:
         return
     end = time.monotonic() + seconds
