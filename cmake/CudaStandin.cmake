@@ -51,13 +51,18 @@ find_program(DEVVIEW_MAKE NAMES gmake make REQUIRED)
 mark_as_advanced(DEVVIEW_MAKE)
 set(devview_standin_compiler ${CMAKE_CXX_COMPILER_LAUNCHER} "${CMAKE_CXX_COMPILER}")
 list(JOIN devview_standin_compiler " " devview_standin_compiler)
+# Its third library, for Python packages, needs one of the toolkit's.
+set(devview_standin_files build/libcudart.so.13 build/libcuda.so.1)
+if(EXISTS "${CMAKE_CUDA_COMPILER_TOOLKIT_ROOT}/lib64/libnvJitLink.so.13")
+    list(APPEND devview_standin_files build/libnvJitLink.so.13)
+endif()
 add_custom_target(
     standin
     COMMAND
         "${DEVVIEW_MAKE}" --no-print-directory -s -j2 -C "${devview_standin_copy}"
         "CUDA=${CMAKE_CUDA_COMPILER_TOOLKIT_ROOT}" "CXX=${devview_standin_compiler}"
         # Not the tests' flags: a sanitizer has no business there.
-        CXXFLAGS=-O2 build/libcudart.so.13 build/libcuda.so.1
+        CXXFLAGS=-O2 ${devview_standin_files}
     BYPRODUCTS
         "${DEVVIEW_STANDIN_LIBRARIES}/libcudart.so.13" "${DEVVIEW_STANDIN_LIBRARIES}/libcuda.so.1"
     COMMENT "Building the stand-in for a GPU"

@@ -78,10 +78,9 @@ class Controls:
         self._rules: list[tuple[str, int, int]] = []
 
     def counts(self) -> Counter:
-        """Count the calls of each name since the process began."""
-        return Counter(
-            {name: n for name in NAMES if (n := self._carried[name] + self._count(name))}
-        )
+        """Count the calls of each function since the process began."""
+        functions = (name for name in NAMES if name.startswith("cuda"))
+        return Counter({name: n for name in functions if (n := self.count(name))})
 
     def count(self, name: str) -> int:
         return self._carried[name] + self._count(name)
@@ -105,6 +104,16 @@ class Controls:
         standing = int(os.environ.get("CUDAEMU_DELAY_US", "0"))
         jitter = int(os.environ.get("CUDAEMU_JITTER_US", "0"))
         _LIBRARY.cudaemu_delay(microseconds or standing, jitter)
+
+    def settle(self) -> None:
+        """Wait for every device, past devview."""
+        before, count = ctypes.c_int(), ctypes.c_int()
+        _LIBRARY.cudaGetDevice(ctypes.byref(before))
+        _LIBRARY.cudaGetDeviceCount(ctypes.byref(count))
+        for device in range(count.value):
+            _LIBRARY.cudaSetDevice(device)
+            _LIBRARY.cudaDeviceSynchronize()
+        _LIBRARY.cudaSetDevice(before)
 
     def __getattr__(self, name: str):
         pytest.skip(f"missing: dv.emulation.{name} (a stand-in for a GPU runs the tests)")

@@ -39,6 +39,8 @@ CUDA_DEVICES = (
     if REAL
     else ("cuda:0", "cuda:1", "cuda:2")
 )
+TWO_DEVICES = pytest.mark.skipif(len(CUDA_DEVICES) < 2, reason="missing: 2 CUDA devices")
+THREE_DEVICES = pytest.mark.skipif(len(CUDA_DEVICES) < 3, reason="missing: 3 CUDA devices")
 DEVICES = ("cpu", *CUDA_DEVICES, "pinned", "managed")
 
 # Formats that struct knows, with values that reach the ends of their range.
@@ -78,6 +80,8 @@ class Ledger:
 
 def settle(seconds: float = 10.0) -> None:
     """Wait until no emulated stream has work left: frees are queued like everything else."""
+    if STANDIN:
+        dv.emulation.settle()
     if REAL:
         return
     end = time.monotonic() + seconds

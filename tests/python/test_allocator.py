@@ -14,6 +14,7 @@ from support import (
     CUDA_DEVICES,
     DEVICE_MEMORY,
     EMULATED,
+    THREE_DEVICES,
     counted_calls,
     delay,
     device_bytes,
@@ -95,6 +96,7 @@ def test_nothing_is_allocated_for_nothing(torch):
 
 
 @EMULATED
+@THREE_DEVICES
 def test_the_callers_device_stays_current(torch):
     current = dv._devview._current_device()
     ptr = torch.alloc(8, 2, None)

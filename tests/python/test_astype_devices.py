@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import devview as dv
-from support import CUDA_DEVICES, EMULATED, counted_calls
+from support import CUDA_DEVICES, EMULATED, TWO_DEVICES, counted_calls
 
 CUDA = CUDA_DEVICES[0]
 
@@ -23,6 +23,7 @@ def test_numbers_convert_in_one_launch_where_they_lie():
 
 @EMULATED
 @pytest.mark.parametrize(("source", "target"), [("B", "d"), ("d", "f"), ("f", "f")])
+@TWO_DEVICES
 def test_the_narrower_items_travel(source, target):
     a = np.arange(200).astype(source)
     narrow_first = a.itemsize < np.dtype(target).itemsize
@@ -58,6 +59,7 @@ def test_streams_order_conversions():
 
 
 @EMULATED
+@TWO_DEVICES
 def test_a_stream_of_another_device_is_refused():
     v = dv.view(np.arange(8.0)).to(CUDA)
     with pytest.raises(dv.DeviceError):

@@ -34,7 +34,16 @@ from dlpack_capsules import (
     name_of,
     rename,
 )
-from support import CUDA_DEVICES, EMULATED, WAITS, counted_calls, delay, no_gc, run_clean
+from support import (
+    CUDA_DEVICES,
+    EMULATED,
+    TWO_DEVICES,
+    WAITS,
+    counted_calls,
+    delay,
+    no_gc,
+    run_clean,
+)
 
 DEVICE = CUDA_DEVICES[0]
 HUGE = 1 << 62
@@ -320,6 +329,7 @@ def test_host_memory_that_claims_to_be_cudas(device):
 
 
 @EMULATED
+@TWO_DEVICES
 def test_device_memory_that_claims_to_be_elsewhere():
     block = dv.zeros(24, "f", device="cuda:1")
     for tag, match in (
@@ -562,6 +572,7 @@ def test_the_host_is_asked_without_a_stream():
 
 
 @EMULATED
+@TWO_DEVICES
 def test_a_device_is_asked_with_the_consumers_stream():
     stream = dv.Stream(DEVICE)
     for given, passed in ((None, 1), (stream, stream.handle), (stream.handle, stream.handle)):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import devview as dv
-from support import run_clean
+from support import TWO_DEVICES, run_clean
 
 CUDA = "cuda:0"
 
@@ -173,6 +173,7 @@ def test_views_in_a_cycle_serve_the_last_words_of_their_users():
     assert words == [7]
 
 
+@TWO_DEVICES
 def test_stream_of_another_device_is_refused_and_host_memory_has_none():
     stream = dv.Stream("cuda:0")
     with pytest.raises(dv.DeviceError, match=r"cuda:0.*cuda:1"):
