@@ -1,5 +1,7 @@
 // Tests of copies between devices: access is asked for once, used where it is known to hold, and
 // never needed.
+#include <thread>
+
 #include "devview/copy.hpp"
 #include "routes.hpp"
 #include "src/stream.hpp"
@@ -63,6 +65,22 @@ TEST_F(Peers, AccessIsAskedForOnceInBothDirections) {
     EXPECT_EQ(asked(), 6u);
     copy(c, a);
     EXPECT_EQ(asked(), 12u);
+}
+
+TEST_F(Peers, ThreadsMayAskAtTheSameTime) {
+    restart(true);
+    std::vector<View> targets, sources;
+    for (unsigned k = 0; k < 8; ++k) {
+        targets.push_back(rows(k % 2 ? d1 : d0, 2 * k));
+        sources.push_back(rows(k % 2 ? d0 : d1, 2 * k + 1));
+    }
+    std::vector<std::thread> threads;
+    for (std::size_t k = 0; k < 8; ++k)
+        threads.emplace_back([&, k] { copy(targets[k], sources[k]); });
+    for (std::thread& thread : threads)
+        thread.join();
+    for (std::size_t k = 0; k < 8; ++k)
+        EXPECT_EQ(items(targets[k]), items(sources[k])) << k;
 }
 
 TEST_F(Peers, AccessThatSomebodyElseEnabledIsNoError) {
