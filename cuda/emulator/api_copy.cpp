@@ -5,6 +5,9 @@
 namespace devview::cuda::emulator::api {
 namespace {
 
+// cudaDevAttrMaxPitch: of every device so far.
+constexpr std::size_t kLongestPitch = 2147483647;
+
 // Pointers only: rows of bytes, `pos.x` in bytes.
 Side side_of(const cudaPitchedPtr& pointer, const cudaPos& pos) {
     const std::size_t slice = pointer.pitch * pointer.ysize;
@@ -15,6 +18,7 @@ Side side_of(const cudaPitchedPtr& pointer, const cudaPos& pos) {
 
 cudaError_t check_side(const cudaPitchedPtr& pointer, const cudaPos& pos,
                        const cudaExtent& extent) {
+    if (pointer.pitch > kLongestPitch) return cudaErrorInvalidPitchValue;
     const bool rows = extent.height > 1 || extent.depth > 1;
     if (rows && extent.width + pos.x > pointer.pitch) return cudaErrorInvalidPitchValue;
     if (extent.depth > 1 && extent.height + pos.y > pointer.ysize) return cudaErrorInvalidValue;
@@ -33,6 +37,7 @@ cudaError_t Memcpy2DAsync(void* dst, std::size_t dst_pitch, const void* src, std
                           std::size_t width, std::size_t height, cudaMemcpyKind kind,
                           cudaStream_t stream) {
     if (width > dst_pitch || width > src_pitch) return cudaErrorInvalidPitchValue;
+    if (dst_pitch > kLongestPitch || src_pitch > kLongestPitch) return cudaErrorInvalidPitchValue;
     return submit_copy("cudaMemcpy2DAsync", {dst, dst_pitch, 0}, {src, src_pitch, 0},
                        {width, height, 1}, kind, stream, Actor::copy);
 }

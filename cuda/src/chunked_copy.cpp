@@ -42,7 +42,9 @@ std::int64_t preferred_chunk(std::int64_t total) {
     return size;
 }
 
-/// Two chunks used in turn; one where a second does not fit or is not needed.
+/// Two chunks used in turn; one where a second does not fit or is not needed. The device packs and
+/// sends one while the host works on the other. Where the host's part is the longest, as it is with
+/// one thread on most buses, neither a third chunk nor packing beside the bus would gain anything.
 class Ring {
 public:
     Ring(std::int64_t total, const Stream& stream) : stream_(stream) {

@@ -35,7 +35,6 @@ public:
         : source_(stream_of(src_device, home)), target_(stream_of(dst_device, home)) {
         take_chunks(nbytes);
         link(home, source_);
-        link(home, target_);
     }
 
     /// After an exception the devices may still work on the chunks.
@@ -57,8 +56,8 @@ public:
         }
     }
 
+    /// The target is behind every read of the source.
     void finish(const Stream& home) {
-        link(source_, home);
         link(target_, home);
         finished_ = true;
     }

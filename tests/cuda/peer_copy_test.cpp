@@ -1,5 +1,7 @@
 // Tests of copies between devices: access is asked for once, used where it is known to hold, and
 // never needed.
+#include <thread>
+
 #include "devview/copy.hpp"
 #include "routes.hpp"
 #include "src/stream.hpp"
@@ -43,6 +45,22 @@ protected:
         Filler::need_devices(3);
     }
 
+    /// What the device's memory holds now, whoever still works on it.
+    static Bytes seen(const View& view) {
+        const auto* const there =
+            static_cast<const unsigned char*>(filler().peek(view.allocation()->data()));
+        return items_in(Bytes(there, there + view.allocation()->nbytes()), view);
+    }
+
+    /// Somebody writes a whole block on a stream, late, and tells nobody.
+    static void write_untold(const View& view, const View& pinned, const Stream& stream) {
+        const DeviceGuard guard(stream.device().id);
+        check(runtime().MemcpyAsync(view.allocation()->data(), pinned.data(),
+                                    view.allocation()->nbytes(), cudaMemcpyDefault,
+                                    handle_of(stream)),
+              "memcpy of the test");
+    }
+
     static std::size_t asked() {
         return count("cudaDeviceCanAccessPeer") + count("cudaDeviceEnablePeerAccess") +
                count("cudaMemPoolSetAccess");
@@ -63,6 +81,22 @@ TEST_F(Peers, AccessIsAskedForOnceInBothDirections) {
     EXPECT_EQ(asked(), 6u);
     copy(c, a);
     EXPECT_EQ(asked(), 12u);
+}
+
+TEST_F(Peers, ThreadsMayAskAtTheSameTime) {
+    restart(true);
+    std::vector<View> targets, sources;
+    for (unsigned k = 0; k < 8; ++k) {
+        targets.push_back(rows(k % 2 ? d1 : d0, 2 * k));
+        sources.push_back(rows(k % 2 ? d0 : d1, 2 * k + 1));
+    }
+    std::vector<std::thread> threads;
+    for (std::size_t k = 0; k < 8; ++k)
+        threads.emplace_back([&, k] { copy(targets[k], sources[k]); });
+    for (std::thread& thread : threads)
+        thread.join();
+    for (std::size_t k = 0; k < 8; ++k)
+        EXPECT_EQ(items(targets[k]), items(sources[k])) << k;
 }
 
 TEST_F(Peers, AccessThatSomebodyElseEnabledIsNoError) {
@@ -203,19 +237,19 @@ TEST_F(Peers, KernelsWaitForBothDevicesAndAreWaitedFor) {
     }
 }
 
-TEST_F(Peers, HomeStreamIsBehindTheKernelOfAnotherDevice) {
+TEST_F(Peers, KernelOfAnotherDeviceKeepsToTheStreamGiven) {
     restart(true);
+    filler().need(Feature::peek);
     const Stream at_target = make_stream(2);
     const View source = steps(d1, 2), target = dense(d2, 3);
+    const View host = make_view({12, 16, 80}, kPinned, 7);
     copy(target, source, at_target);
-    put_block(*target.allocation(), pattern(target.allocation()->nbytes(), 3));
     set_delay(10000);
+    write_untold(source, host, at_target);
     copy(target, source, at_target);
-    synchronize(at_target);
-    const auto* const seen =
-        static_cast<const unsigned char*>(filler().peek(target.allocation()->data()));
-    const Bytes bytes(seen, seen + target.allocation()->nbytes());
-    EXPECT_EQ(bytes, items(source));
+    synchronize(at_target);  // the target is complete, for whoever looks at it
+    const Bytes got = seen(target);
+    EXPECT_EQ(got, items_in(block_bytes(*host.allocation()), source));
 }
 
 TEST_F(Peers, NothingIsAskedWhileCapturing) {
@@ -235,7 +269,7 @@ class RefusingDriver : public Peers {
 protected:
     static void refuse(int error = cudaErrorNotSupported) {
         filler().clear_calls();
-        filler().fail("cudaMemcpyPeerAsync", 1, static_cast<cudaError_t>(error));
+        filler().fail("cudaMemcpyPeerAsync", 1, error);
     }
 };
 
@@ -262,23 +296,56 @@ TEST_F(RefusingDriver, BytesGoThroughPinnedChunksWithoutAWait) {
     }
 }
 
-TEST_F(RefusingDriver, ChunksAreNotReusedTooEarly) {
+TEST_F(RefusingDriver, CopyKeepsToTheStreamGiven) {
+    filler().need(Feature::peek);
+    for (const int home : {0, 1}) {
+        const Stream stream = make_stream(home);
+        const View source = dense(d0, 1), target = dense(d1, 2),
+                   host = dense(kPinned, home ? 4 : 3);
+        refuse();
+        set_delay(10000);
+        write_untold(source, host, stream);
+        copy(target, source, stream);
+        synchronize(stream);
+        const Bytes got = seen(target);
+        EXPECT_EQ(got, items(host)) << home;
+        set_delay(0);
+        filler().clear_faults();
+    }
+}
+
+TEST_F(RefusingDriver, SourceIsNotWrittenBeforeItIsRead) {
     for (const bool lazy : {false, true}) {
         restart(true, lazy);
         set_pinned_limit(256 << 10);
         const View source = make_view({1 << 20}, d0, 1, Format("B"));
         const View target = make_view({1 << 20}, d1, 2, Format("B"));
         const Bytes wanted = items(source);
-        const Stream at_source = make_stream(0), at_target = make_stream(1);
         refuse();
-        if (!lazy) set_delay(2000);
-        copy(target, source, at_target);
-        fill(source, "\1", at_source);  // must wait for the reads
-        const View next = make_view({64 << 10}, kCpu, 7, Format("B"));
-        copy(make_view({64 << 10}, d2, 3, Format("B")), next);  // wants a chunk
-        EXPECT_EQ(items(target), wanted);
+        set_delay(2000);
+        copy(target, source, make_stream(1));
+        fill(source, "\1", make_stream(0));
+        EXPECT_EQ(items(target), wanted) << lazy;
         set_delay(0);
+        filler().clear_faults();
     }
+}
+
+TEST_F(RefusingDriver, ChunksAreNotReusedTooEarly) {
+    set_pinned_limit(256 << 10);
+    trim();
+    const View source = make_view({256 << 10}, d0, 1, Format("B"));
+    const View target = make_view({256 << 10}, d1, 2, Format("B"));
+    refuse();
+    set_delay(20000);
+    copy(target, source, make_stream(1));
+    EXPECT_EQ(count("cudaHostAlloc"), 2u);
+    synchronize(legacy_stream(0));  // the chunks are full, and not all are emptied
+    const PinnedBlock chunks[] = {PinnedBlock::take(128 << 10), PinnedBlock::take(128 << 10)};
+    EXPECT_EQ(count("cudaHostAlloc"), 2u) << "the test was to get the very chunks";
+    for (const PinnedBlock& chunk : chunks)
+        std::memset(chunk.data(), 0xee, chunk.nbytes());
+    EXPECT_EQ(items(target), items(source));
 }
 
 TEST_F(RefusingDriver, StridedCopiesStillWork) {

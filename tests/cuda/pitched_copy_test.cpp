@@ -110,6 +110,21 @@ TEST_F(Pitched, PitchesEndAtTheDevicesLimit) {
     EXPECT_FALSE(slices(std::int64_t{1} << 33, std::int64_t{1} << 32));
 }
 
+TEST_F(Pitched, LongerPitchesAreRefusedByTheRuntime) {
+    const View device = make_view({1000}, cuda_device(0), 1),
+               pinned = make_view({1000}, kPinned, 2);
+    const std::size_t longest = 2147483647;
+    const auto rows = [&](std::size_t pitch) {
+        return runtime().Memcpy2DAsync(device.data(), 64, pinned.data(), pitch, 64, 1,
+                                       cudaMemcpyHostToDevice, cudaStreamLegacy);
+    };
+    EXPECT_EQ(rows(longest), cudaSuccess);
+    if (runtime().emulated) {
+        EXPECT_EQ(rows(longest + 1), cudaErrorInvalidPitchValue);
+        EXPECT_EQ(runtime().GetLastError(), cudaErrorInvalidPitchValue);
+    }
+}
+
 TEST_F(Pitched, PageableBoxesAreCutAtSlices) {
     set_pinned_limit(256 << 10);  // chunks of 64 KiB, which end inside of rows and slices
     const Device d = some_device(2);

@@ -79,6 +79,54 @@ INSTANTIATE_TEST_SUITE_P(All, RandomRoutes,
                                            Random{true, false, 300}, Random{false, false, 0},
                                            Random{false, true, 0}));
 
+using HostMemory = Routes;
+
+/// Pinned memory is portable, and managed memory belongs to all devices.
+TEST_F(HostMemory, OfOneDeviceIsReachedByAnother) {
+    for (const Device host : {kPinned, kManaged}) {
+        for (const int maker : {0, some_device(2).id}) {
+            View there;
+            {
+                const DeviceGuard guard(maker);
+                there = make_view({6, 8, 60}, host, 1);
+            }
+            const View part = there.slice(2, 5, 45);
+            const View device = make_view({6, 8, 40}, some_device(1), 2);
+            expect_route("to the device", device, part, {{"cudaMemcpy2DAsync", 1}});
+            expect_route("from the device", part, device, {{"cudaMemcpy2DAsync", 1}});
+        }
+    }
+}
+
+using Overlapped = Routes;
+
+/// The device packs and sends a chunk while the host empties the one before: the work on the second
+/// is enqueued before the first is waited for, in both directions.
+TEST_F(Overlapped, PackingAndTheHostWorkAtTheSameTime) {
+    filler().need(Feature::order);
+    set_pinned_limit(256 << 10);
+    const View device = make_view({300 << 10, 2}, cuda_device(0), 1, Format("B")).slice(1, 0, 1);
+    const View host = make_view({300 << 10, 3}, kCpu, 2, Format("B")).slice(1, 1, 2);
+    copy(host, device);
+    const auto before_wait = [](const char* name) {
+        const auto calls = filler().calls();
+        const auto wait = std::find(calls.begin(), calls.end(), "cudaEventSynchronize");
+        EXPECT_NE(wait, calls.end());
+        return std::count(calls.begin(), wait, name);
+    };
+    filler().clear_calls();
+    copy(host, device);
+    EXPECT_EQ(before_wait("cudaLaunchKernel"), 2);
+    EXPECT_EQ(before_wait("cudaMemcpyAsync"), 2);
+    EXPECT_EQ(count("cudaLaunchKernel"), 5u) << "chunks of 64 KiB";
+    EXPECT_EQ(count("cudaMallocAsync"), 1u) << "one temporary for all chunks";
+    EXPECT_EQ(items(host), items(device));
+    filler().clear_calls();
+    copy(device, host);
+    EXPECT_EQ(before_wait("cudaLaunchKernel"), 2);
+    EXPECT_EQ(count("cudaLaunchKernel"), 5u);
+}
+
 class FailingRoutes : public Routes {
 protected:
     using Make = View (*)(Device device, unsigned seed);
