@@ -1,4 +1,4 @@
-"""== of views on one device: by a kernel, with the host's answers, and no items come to the host."""
+"""== of views on one device: by a kernel, with the host's answers; no items come to the host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPE = (4, 3)
 
 
 def block(content: bytes, spec: str):
-    """A host view of twelve items that begin with these bytes."""
+    """Return a host view of twelve items that begin with these bytes."""
     items = bytearray(content[: 12 * dv.Format(spec).itemsize])
     return dv.view(items).cast(spec, SHAPE)
 
@@ -113,7 +113,7 @@ def test_one_launch_and_four_bytes_back(dtype):
     staged = dv.memory_info("cpu").pinned_live_bytes
     with dv.transfer_guard("forbid"), counted_calls() as calls:
         assert v == w
-        assert not v != w
+        assert (v != w) is False
     assert calls["cudaLaunchKernel"] == 2
     assert sum(calls[name] for name in COPIES) == 2  # the flags
     assert calls["cudaHostAlloc"] == 0
