@@ -260,9 +260,10 @@ def summary(kernels: list[Kernel]) -> str:
     lines = []
     for arch in sorted({kernel.arch for kernel in kernels}, key=lambda arch: (len(arch), arch)):
         of = [kernel for kernel in kernels if kernel.arch == arch]
+        faulty = sum(bool(kernel.faults()) for kernel in of)
         lines.append(
-            f"{arch}: {len(of)} kernels, {sum(k.code for k in of)} bytes of code, at most "
-            f"{max(k.registers for k in of)} registers, {sum(bool(k.faults()) for k in of)} at fault"
+            f"{arch}: {len(of)} kernels, {sum(kernel.code for kernel in of)} bytes of code, "
+            f"at most {max(kernel.registers for kernel in of)} registers, {faulty} at fault"
         )
     return "\n".join(lines)
 
