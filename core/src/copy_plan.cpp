@@ -43,18 +43,21 @@ void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorde
     }
 }
 
-// Axis `a` goes outside of axis `b`: longer steps of the destination, then of the source.
-bool goes_outside(const CopyPlan& plan, int a, int b) noexcept {
+// Axis `a` goes outside of axis `b`: longer steps of the destination, then of the source. `pairs`:
+// of either, as one side may stand still.
+bool goes_outside(const CopyPlan& plan, int a, int b, bool pairs) noexcept {
     const auto dst_a = checked::magnitude(plan.dst_strides[a]);
     const auto dst_b = checked::magnitude(plan.dst_strides[b]);
-    if (dst_a != dst_b) return dst_a > dst_b;
-    return checked::magnitude(plan.src_strides[a]) > checked::magnitude(plan.src_strides[b]);
+    const auto src_a = checked::magnitude(plan.src_strides[a]);
+    const auto src_b = checked::magnitude(plan.src_strides[b]);
+    if (pairs) return std::max(dst_a, src_a) > std::max(dst_b, src_b);
+    return dst_a != dst_b ? dst_a > dst_b : src_a > src_b;
 }
 
 // By insertion: few axes, mostly in order already, and ties keep theirs.
-void sort_axes(CopyPlan& plan) noexcept {
+void sort_axes(CopyPlan& plan, bool pairs) noexcept {
     for (int k = 1; k < plan.ndim; ++k) {
-        for (int at = k; at > 0 && goes_outside(plan, at, at - 1); --at) {
+        for (int at = k; at > 0 && goes_outside(plan, at, at - 1, pairs); --at) {
             std::swap(plan.extents[at], plan.extents[at - 1]);
             std::swap(plan.dst_strides[at], plan.dst_strides[at - 1]);
             std::swap(plan.src_strides[at], plan.src_strides[at - 1]);
@@ -102,7 +105,7 @@ CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool
     plan.src_shift = 0;
     if (unit == 0 || dst.size() == 0) return plan;
     take_axes(plan, dst, src, reorder, pairs);
-    if (reorder) sort_axes(plan);
+    if (reorder) sort_axes(plan, pairs);
     merge_axes(plan);
     plan.count = 1;
     return plan;

@@ -57,6 +57,7 @@ class Kernel:
     code: int = 0  # bytes
 
     def faults(self) -> list[str]:
+        """Return what is wrong with it."""
         found = []
         if self.spilled:
             found.append(f"spills {self.spilled} bytes")
@@ -67,6 +68,7 @@ class Kernel:
         return found + self.narrow()
 
     def narrow(self) -> list[str]:
+        """Return which wide accesses are missing."""
         need = next((need for key, need in WIDE if key.search(self.name)), None)
         if need == "either":
             return [] if self.loads or self.stores else ["no 128-bit access"]
@@ -79,7 +81,7 @@ class Kernel:
 
 
 def find_tool(name: str) -> str:
-    """The tool's path: CUDA_HOME, PATH, the toolkit's usual place, or PyPI's wheels."""
+    """Return the tool's path: CUDA_HOME, PATH, the toolkit's usual place, or PyPI's wheels."""
     places = [
         Path(os.environ[key]) / "bin" for key in ("CUDA_HOME", "CUDA_PATH") if key in os.environ
     ]
@@ -97,6 +99,7 @@ def find_tool(name: str) -> str:
 
 
 def run(*command: object) -> str:
+    """Return what the command printed, on both streams."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
         raise ToolError(f"{Path(str(command[0])).name}: {done.stderr.strip()[-2000:]}")
@@ -104,7 +107,7 @@ def run(*command: object) -> str:
 
 
 def compile_kernels(source: Path, arch: str, folder: Path) -> tuple[Path, str]:
-    """The source's machine code for one architecture, and what ptxas said."""
+    """Return the source's machine code for one architecture, and what ptxas said."""
     cubin = folder / f"{source.stem}.sm_{arch}.cubin"
     includes = [ROOT / "cuda", ROOT / "cuda/include", ROOT / "core/include"]
     options = ["-std=c++17", "-O3", "--expt-relaxed-constexpr", "-Xptxas", "-v", "-cubin"]
@@ -116,12 +119,13 @@ def compile_kernels(source: Path, arch: str, folder: Path) -> tuple[Path, str]:
 
 
 def assemble(ptx: Path, arch: str, folder: Path) -> tuple[Path, str]:
+    """As compile_kernels()."""
     cubin = folder / f"{ptx.stem}.sm_{arch}.cubin"
     return cubin, run(find_tool("ptxas"), "-v", f"-arch=sm_{arch}", ptx, "-o", cubin)
 
 
 def extract(binary: Path, archs: list[str], folder: Path) -> list[tuple[Path, str]]:
-    """The machine code in a library or object; where it holds none, its PTX, assembled."""
+    """Return the machine code in a library or object; where it holds none, its PTX, assembled."""
     cuobjdump = find_tool("cuobjdump")
     place = Path(tempfile.mkdtemp(dir=folder))
     for kind in ("-xelf", "-xptx"):
@@ -135,7 +139,7 @@ def extract(binary: Path, archs: list[str], folder: Path) -> list[tuple[Path, st
 
 
 def spilled_bytes(said: str) -> dict[str, int]:
-    """ptxas -v: bytes of spill stores and loads by kernel."""
+    """Read `ptxas -v`: bytes of spill stores and loads by kernel."""
     spilled: dict[str, int] = {}
     name = ""
     for line in said.splitlines():
@@ -147,7 +151,7 @@ def spilled_bytes(said: str) -> dict[str, int]:
 
 
 def read_usage(kernels: dict[str, Kernel], arch: str, text: str) -> None:
-    """cuobjdump -res-usage."""
+    """Read `cuobjdump -res-usage`."""
     name = ""
     for line in text.splitlines():
         if match := re.match(r"\s*Function (\S+):$", line):
@@ -158,7 +162,7 @@ def read_usage(kernels: dict[str, Kernel], arch: str, text: str) -> None:
 
 
 def read_code(kernels: dict[str, Kernel], text: str) -> None:
-    """cuobjdump -sass: which memory each instruction touches, and how wide."""
+    """Read `cuobjdump -sass`: which memory each instruction touches, and how wide."""
     kernel = None
     for line in text.splitlines():
         if match := re.search(r"Function : (\S+)", line):
@@ -177,6 +181,7 @@ def read_code(kernels: dict[str, Kernel], text: str) -> None:
 
 
 def read_cubin(cubin: Path, said: str) -> list[Kernel]:
+    """Return the kernels of one file of machine code."""
     cuobjdump = find_tool("cuobjdump")
     code = run(cuobjdump, "-sass", cubin)
     arch = re.search(r"code for (sm_\w+)", code)
@@ -190,6 +195,7 @@ def read_cubin(cubin: Path, said: str) -> list[Kernel]:
 
 
 def read_file(path: Path, archs: list[str], folder: Path) -> list[Kernel]:
+    """Return the kernels of a source, of machine code, or of a library or object."""
     if path.suffix == ".cu":
         made = [compile_kernels(path, arch, folder) for arch in archs]
     elif path.suffix == ".cubin":
@@ -199,25 +205,27 @@ def read_file(path: Path, archs: list[str], folder: Path) -> list[Kernel]:
     return [kernel for cubin, said in made for kernel in read_cubin(cubin, said)]
 
 
+NOISE = re.compile(
+    r"^void |\(anonymous namespace\)::|devview::(cuda::kernels::)?|\(unsigned long\)"
+    r"|\(devview[^)]*\)|(?<=\d)ul\b|std::"
+)
+ARGUMENTS = re.compile(r"\((?:unsigned int, |const|devview::\S+Transpose).*\)$")
+
+
 def plain_names(names: list[str]) -> dict[str, str]:
-    """Demangled and without what all have in common, where c++filt is there."""
+    """Return the names demangled and without what all share, where c++filt is there."""
     if not shutil.which("c++filt"):
         return {name: name for name in names}
     done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True)
     plain = done.stdout.splitlines()
-    noise = re.compile(
-        r"^void |\(anonymous namespace\)::|devview::(cuda::kernels::)?|\(unsigned long\)|\(devview[^)]*\)"
-        r"|(?<=\d)ul\b|std::"
-    )
     return {
-        name: noise.sub(
-            "", re.sub(r"\((?:unsigned int, |const|devview::\S+Transpose).*\)$", "", text)
-        )
-        for name, text in zip(names, plain)
+        name: NOISE.sub("", ARGUMENTS.sub("", text))
+        for name, text in zip(names, plain, strict=True)
     }
 
 
 def print_table(kernels: list[Kernel]) -> None:
+    """Print a line for each kernel and architecture."""
     from rich.console import Console
     from rich.table import Table
 
@@ -248,17 +256,20 @@ def print_table(kernels: list[Kernel]) -> None:
 
 
 def summary(kernels: list[Kernel]) -> str:
+    """Return a line for each architecture."""
     lines = []
     for arch in sorted({kernel.arch for kernel in kernels}, key=lambda arch: (len(arch), arch)):
         of = [kernel for kernel in kernels if kernel.arch == arch]
+        faulty = sum(bool(kernel.faults()) for kernel in of)
         lines.append(
-            f"{arch}: {len(of)} kernels, {sum(k.code for k in of)} bytes of code, at most "
-            f"{max(k.registers for k in of)} registers, {sum(bool(k.faults()) for k in of)} at fault"
+            f"{arch}: {len(of)} kernels, {sum(kernel.code for kernel in of)} bytes of code, "
+            f"at most {max(kernel.registers for kernel in of)} registers, {faulty} at fault"
         )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Report, and return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -282,9 +293,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"report: {error}", file=sys.stderr)
         return 2
     if options.json:
-        print(
-            json.dumps([{**dataclasses.asdict(k), "faults": k.faults()} for k in kernels], indent=1)
-        )
+        rows = [{**dataclasses.asdict(kernel), "faults": kernel.faults()} for kernel in kernels]
+        print(json.dumps(rows, indent=1))
     else:
         print_table(kernels)
         print(summary(kernels))

@@ -32,7 +32,8 @@ __global__ void __launch_bounds__(1024) too_much(float* data) {
     for (int k = 0; k < 128; ++k) sums[k] = data[k * 1024 + threadIdx.x];
     __syncthreads();
 #pragma unroll
-    for (int k = 0; k < 128; ++k) data[(127 - k) * 1024 + threadIdx.x] = sums[k] * sums[(k * 7) % 128];
+    for (int k = 0; k < 128; ++k)
+        data[(127 - k) * 1024 + threadIdx.x] = sums[k] * sums[(k * 7) % 128];
 }
 """
 
@@ -62,7 +63,7 @@ def tools():
 
 
 def reported(tmp_path, source: str, *options: str):
-    """The exit code and the kernels of a file with this source."""
+    """Return the exit code and the kernels of a file with this source."""
     file = tmp_path / "kernels.cu"
     file.write_text(source, encoding="utf-8")
     return reported_of(file, *options)
