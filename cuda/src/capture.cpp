@@ -69,6 +69,14 @@ bool work_runs(const Stream& stream) noexcept {
     }
 }
 
+bool legacy_runs(int device) noexcept {
+    try {
+        return work_runs(legacy_stream(device));
+    } catch (const std::exception&) {
+        return true;
+    }
+}
+
 void throw_capture_error(cudaError_t code, const char* function, const char* why) {
     const std::string name = runtime().GetErrorName(code);
     throw DeviceError(std::string(function) + ": " + name + " (" +

@@ -23,6 +23,7 @@ CaptureState capture_state(const Stream& stream);
 
 /// The same for releases: a stream that cannot be asked counts as one whose work runs.
 bool work_runs(const Stream& stream) noexcept;
+bool legacy_runs(int device) noexcept;
 
 /// @throws DeviceError  cudaErrorStreamCaptureUnsupported, or cudaErrorStreamCaptureImplicit for a
 /// legacy stream that is shut. `function` begins the message, `why` ends it.

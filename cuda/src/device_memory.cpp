@@ -69,9 +69,8 @@ void trim_pool(int id) noexcept {
 void finish_frees(const Stream& stream) noexcept {
     const RelaxedCapture undisturbing;
     if (work_runs(stream)) clear_error(runtime().StreamSynchronize(handle_of(stream)));
-    const Stream legacy = legacy_stream(device_of(stream));
-    if (!same_queue(stream, legacy) && work_runs(legacy)) {
-        clear_error(runtime().StreamSynchronize(handle_of(legacy)));
+    if (handle_of(stream) != cudaStreamLegacy && legacy_runs(device_of(stream))) {
+        clear_error(runtime().StreamSynchronize(cudaStreamLegacy));
     }
 }
 

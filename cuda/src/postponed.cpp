@@ -69,7 +69,7 @@ bool postpone(std::unique_ptr<StreamUses>& uses, Release release, void* context)
 
 void run_postponed() noexcept {
     thread_local bool running = false;  // a release may free or move other memory
-    if (running || !runtime_chosen()) return;
+    if (running || !runtime_chosen() || driver_gone()) return;  // in a fork they are the parent's
     Waiting& all = waiting();
     const std::size_t waiting_now = all.count.load();
     if (waiting_now == 0) return;

@@ -14,7 +14,7 @@ bool postpone(std::unique_ptr<StreamUses>& uses, Release release, void* context)
 
 /// Makes the kept releases whose captures have ended, in this thread, without a lock. Called before
 /// memory is made, given back or worked on, by trim() and synchronize(), and when the emulator is
-/// started anew. Costs a look at a counter where nothing is kept.
+/// started anew; never once the driver is gone. Costs a look at a counter where nothing is kept.
 void run_postponed() noexcept;
 
 }  // namespace devview::cuda

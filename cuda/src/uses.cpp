@@ -235,6 +235,10 @@ void BlockUses::forget(const Snapshot& done) {
 /// The free and the events before it are enqueued to streams that run what they get. Raw handles
 /// are not asked, since they may be gone: their events are enough.
 bool BlockUses::can_release() const noexcept {
+    // join() takes the legacy stream for memory of the host that was used on raw handles alone.
+    if (!release_ && held_.empty() && !raw_.empty()) {
+        return legacy_runs(raw_.front().device.id);
+    }
     return (!release_ || work_runs(release_)) &&
            std::all_of(held_.begin(), held_.end(),
                        [](const HeldUse& use) { return work_runs(use.stream); });

@@ -311,6 +311,9 @@ TEST_F(Capture, TheLegacyStreamIsLeftAloneWhileABlockingStreamCaptures) {
     const View src = make_view({1000}, cuda_device(0), 1);  // their home is the legacy stream
     const View dst = make_view({1000}, cuda_device(0), 2);
     auto dropped = allocate(100, cuda_device(0));
+    auto pinned = allocate(100, kPinned);
+    pinned->uses()->record(Stream::raw(on_.device(), on_.handle()));
+    const std::size_t pinned_live = pinned_gauge().live_bytes;
     const std::int32_t value = 3;
     begin(blocking);
     copy(dst, src, blocking);
@@ -327,7 +330,9 @@ TEST_F(Capture, TheLegacyStreamIsLeftAloneWhileABlockingStreamCaptures) {
     refused([&] { Staging(dst, false); });
     emulation::clear_calls();
     dropped.reset();
+    pinned.reset();
     EXPECT_EQ(count("cudaFreeAsync"), 0u);
+    EXPECT_EQ(pinned_gauge().live_bytes, pinned_live);
     {
         const Graph graph(blocking);
         put_block(*src.allocation(), pattern(4000, 60));
@@ -336,6 +341,7 @@ TEST_F(Capture, TheLegacyStreamIsLeftAloneWhileABlockingStreamCaptures) {
     EXPECT_EQ(block_bytes(*dst.allocation()), pattern(4000, 60));
     trim();
     EXPECT_EQ(count("cudaFreeAsync"), 1u);
+    EXPECT_EQ(pinned_gauge().live_bytes, pinned_live - 100);
     ASSERT_EQ(runtime().StreamDestroy(handle), cudaSuccess);
 }
 
