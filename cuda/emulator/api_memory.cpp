@@ -127,6 +127,8 @@ cudaError_t MallocFromPoolAsync(void** out, std::size_t nbytes, cudaMemPool_t po
     if (!stream) return cudaErrorInvalidResourceHandle;
     const auto found = machine().pools.find(reinterpret_cast<std::uintptr_t>(pool));
     if (found == machine().pools.end()) return cudaErrorInvalidValue;
+    // Imported pools do not support new allocations (cudaMemPoolImportFromShareableHandle).
+    if (found->second->imported) return cudaErrorInvalidValue;
     const DeviceState& device = *machine().device(stream->device);
     if (device.sticky != cudaSuccess) return device.sticky;
     return allocate_on_stream(lock, out, nbytes, found->second, stream);

@@ -15,6 +15,8 @@ void clear_error(cudaError_t status) noexcept;
 /// True once a call returned cudaErrorCudartUnloading, and in the child of a fork after the runtime
 /// was used: releases then abandon what they hold.
 bool driver_gone() noexcept;
+/// The second of the two.
+bool in_forked_child() noexcept;
 
 /// cudaErrorNotReady is an answer, not a failure. True: done; throws DeviceError for real failures.
 bool check_ready(cudaError_t status, const char* call);

@@ -11,6 +11,7 @@
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
 #include "src/check.hpp"
+#include "src/failed_device.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
@@ -49,6 +50,23 @@ void trim_pool(int id) noexcept {
     clear_error(status);
 }
 
+/// What others hold shows here: the pool serves every library of the process, the device every
+/// process.
+std::string others_share(int id, std::size_t available) {
+    cudaMemPool_t pool = nullptr;
+    std::uint64_t reserved = 0, in_use = 0;
+    cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
+    if (status == cudaSuccess) {
+        status = runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved);
+    }
+    if (status == cudaSuccess) {
+        status = runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &in_use);
+    }
+    clear_error(status);
+    return "; the device has " + std::to_string(available) + " free, its pool " +
+           std::to_string(in_use) + " in use of " + std::to_string(reserved) + " reserved";
+}
+
 [[noreturn]] void out_of_memory(std::size_t nbytes, int id) {
     const Device device{DeviceType::cuda, id};
     const std::size_t used = memory_gauge(device).live_bytes;
@@ -56,25 +74,31 @@ void trim_pool(int id) noexcept {
     clear_error(runtime().MemGetInfo(&available, &limit));
     throw OutOfMemory("allocate: " + to_string(device) + ": " + std::to_string(nbytes) +
                           " bytes requested, " + std::to_string(used) + " used, limit " +
-                          std::to_string(limit),
+                          std::to_string(limit) + others_share(id, available),
                       nbytes, used, limit);
 }
 
-/// The stream's device is current.
-void* malloc_async(std::size_t nbytes, const Stream& stream) {
+cudaError_t try_malloc(void** data, std::size_t nbytes, const Stream& stream, cudaMemPool_t pool) {
+    if (pool) return runtime().MallocFromPoolAsync(data, nbytes, pool, handle_of(stream));
+    return runtime().MallocAsync(data, nbytes, handle_of(stream));
+}
+
+}  // namespace
+
+void* malloc_async(std::size_t nbytes, const Stream& stream, cudaMemPool_t pool) {
     const int id = device_of(stream);
     if (nbytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
         out_of_memory(nbytes, id);
     }
     keep_freed_memory(id);
     void* data = nullptr;
-    cudaError_t status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+    cudaError_t status = try_malloc(&data, nbytes, stream, pool);
     if (status == cudaErrorMemoryAllocation) {
         // Frees that are queued give nothing to trim; a capturing stream must not come here.
         clear_error(status);
         clear_error(runtime().DeviceSynchronize());
         trim_pool(id);
-        status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+        status = try_malloc(&data, nbytes, stream, pool);
     }
     if (status == cudaErrorMemoryAllocation) {
         clear_error(status);
@@ -98,8 +122,6 @@ void free_async(void* data, const Stream& stream) noexcept {
     });
 }
 
-}  // namespace
-
 std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& asked,
                                             std::unique_ptr<StreamUses> uses) {
     require_device(id);
@@ -111,6 +133,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
     block.origin = Origin::devview;
     if (nbytes == 0) return Allocation::adopt(std::move(block));
     const DeviceGuard guard(id);
+    require_working(id);
     void* const data = malloc_async(nbytes, stream);
     try {
         block.data = block.context = data;
@@ -126,6 +149,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
 
 DeviceTemp::DeviceTemp(std::size_t nbytes, const Stream& stream) : stream_(stream) {
     const DeviceGuard guard(device_of(stream));
+    require_working(device_of(stream));
     data_ = malloc_async(nbytes, stream);
     nbytes_ = nbytes;
 }

@@ -1,4 +1,5 @@
-// Managed blocks: cudaMallocManaged, freed after the host has waited for their uses.
+// Managed blocks: from a stream-ordered pool where CUDA has one, else from cudaMallocManaged, freed
+// after the host has waited for their uses.
 #include <limits>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "devview/ledger.hpp"
 #include "src/check.hpp"
 #include "src/host_blocks.hpp"
+#include "src/managed_pool.hpp"
 
 namespace devview::cuda {
 
@@ -21,21 +23,51 @@ void free_managed(void* data, Stream stream) noexcept {
     release_step([&] { check(runtime().Free(data), "free"); });
 }
 
-void* malloc_managed(std::size_t nbytes) {
+void free_to_pool(void* data, Stream stream) noexcept { ManagedPool::get().free(data, stream); }
+
+struct Made {
     void* data = nullptr;
+    Release release = free_managed;
     cudaError_t status = cudaErrorMemoryAllocation;
-    if (nbytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
-        status = runtime().MallocManaged(&data, nbytes, cudaMemAttachGlobal);
+};
+
+Made try_malloc(std::size_t nbytes) {
+    Made made;
+    if (ManagedPool::get().malloc(&made.data, nbytes, made.status)) {
+        made.release = free_to_pool;
+    } else {
+        made.status = runtime().MallocManaged(&made.data, nbytes, cudaMemAttachGlobal);
+        clear_error(made.status);
     }
-    if (status == cudaErrorMemoryAllocation) {
-        clear_error(status);
+    return made;
+}
+
+/// Frees that are queued anywhere may be of managed memory.
+void drain_devices() {
+    for (int id = 0; id < device_count(); ++id) {
+        const DeviceGuard guard(id);
+        clear_error(runtime().DeviceSynchronize());
+    }
+}
+
+Made malloc_managed(std::size_t nbytes) {
+    Made made;
+    if (nbytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+        made = try_malloc(nbytes);
+        if (made.status == cudaErrorMemoryAllocation) {
+            drain_devices();
+            ManagedPool::get().trim();
+            made = try_malloc(nbytes);
+        }
+    }
+    if (made.status == cudaErrorMemoryAllocation) {
         const std::size_t used = memory_gauge(kManaged).live_bytes;
         throw OutOfMemory("allocate: managed: " + std::to_string(nbytes) + " bytes requested, " +
                               std::to_string(used) + " used",
                           nbytes, used, 0);
     }
-    check(status, "malloc managed");
-    return data;
+    check(made.status, "malloc managed");
+    return made;
 }
 
 }  // namespace
@@ -48,13 +80,15 @@ std::shared_ptr<Allocation> allocate_managed(std::size_t nbytes) {
     if (nbytes == 0) return Allocation::adopt(std::move(block));
     require_device(0);
     block.uses = make_uses(Stream{});
-    void* const data = malloc_managed(nbytes);
-    block.data = block.context = data;
-    block.release = free_managed;
+    const Made made = malloc_managed(nbytes);
     try {
+        // Whoever comes first, host or stream, waits for the allocation as for any other use.
+        if (made.release == free_to_pool) block.uses->record(ManagedPool::get().stream());
+        block.data = block.context = made.data;
+        block.release = made.release;
         return Allocation::adopt(std::move(block));
     } catch (...) {
-        free_managed(data, Stream{});
+        made.release(made.data, Stream{});
         throw;
     }
 }

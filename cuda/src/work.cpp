@@ -2,9 +2,14 @@
 #include "src/work.hpp"
 
 #include "src/check.hpp"
+#include "src/failed_device.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
+
+Work::Work(const Stream& stream) : stream_(stream), guard_(device_of_stream(stream)) {
+    require_working(device_of(stream));
+}
 
 int Work::device_of_stream(const Stream& stream) noexcept { return device_of(stream); }
 
