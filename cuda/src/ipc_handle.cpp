@@ -67,6 +67,16 @@ private:
     std::string_view left_;
 };
 
+/// As its exporter spelled it, where that says all.
+std::string text_of(const Format& format) {
+    for (const std::string& text : {std::string(format.text()), format.str()}) {
+        if (text.size() <= kLongestFormat && Format(text) == format) return text;
+    }
+    throw BufferError("export_handle: format '" + format.str().substr(0, 200) +
+                      "' cannot be told to another process by its text, at most " +
+                      std::to_string(kLongestFormat) + " bytes");
+}
+
 Layout read_layout(Reader& reader, std::int64_t itemsize) {
     const auto ndim = reader.take<std::int32_t>();
     if (ndim < 0 || ndim > 64) {
@@ -136,12 +146,7 @@ std::optional<Id> token_of(const std::string& request) {
 }
 
 std::string encode(const Description& what) {
-    const std::string format = what.format.str();
-    if (format.size() > kLongestFormat || Format(format) != what.format) {
-        throw BufferError("export_handle: format '" + format.substr(0, 200) +
-                          "' cannot be told to another process by its text, at most " +
-                          std::to_string(kLongestFormat) + " bytes");
-    }
+    const std::string format = text_of(what.format);
     std::string bytes(kAnswerMagic, kMagic);
     put(bytes, what.block);
     put(bytes, std::int32_t{what.emulated});

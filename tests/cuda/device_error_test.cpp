@@ -204,7 +204,7 @@ std::vector<Operation> operations() {
         {"copy down", [] { copy(strided(kCpu), strided(cuda_device(2)), make_stream(2)); }},
         {"copy across", [] { copy(strided(cuda_device(1)), strided(cuda_device(2))); }},
         {"fill", [] { fill(strided(cuda_device(1)), "abcd", make_stream(1)); }},
-        {"stage", [] { stage(strided(cuda_device(1)), true, make_stream(1))->release(); }},
+        {"stage", [] { stage(strided(cuda_device(1)), true, make_stream(1))->wait(); }},
         {"trim", [] { trim(); }},
         {"pointer",
          [] {
