@@ -27,6 +27,8 @@ const int watches_forks = pthread_atfork(nullptr, nullptr, [] {
 
 }  // namespace
 
+thread_local int Releasing::depth_ = 0;
+
 bool driver_gone() noexcept {
     return unloading.load(std::memory_order_relaxed) || in_forked_child();
 }

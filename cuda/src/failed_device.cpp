@@ -60,6 +60,7 @@ public:
             failure = {status, std::string(call) + " on cuda:" + std::to_string(device)};
         }
         any_.store(true);
+        if (!Releasing::now()) told_.store(true);  // by what check() throws
         return failure.seen;
     }
     void forget(int device) {

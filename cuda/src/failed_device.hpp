@@ -19,7 +19,7 @@ std::string first_seen(cudaError_t status, const char* call);
 /// @throws DeviceError  with the first failure's code, sticky.
 void require_working(int device);
 
-/// True for the first caller after a device has failed.
+/// True for the first caller after a device has failed, unless an exception has told of it.
 bool tells_of_failure() noexcept;
 
 }  // namespace devview::cuda

@@ -204,6 +204,7 @@ void BlockUses::forget(const Snapshot& done) {
 
 // A stream that is capturing will be told apart here: its free is queued until the capture ends.
 Stream BlockUses::join() noexcept {
+    const Releasing releasing;
     if (driver_gone()) return release_;
     Stream at = release_;
     if (!at && !held_.empty()) at = held_.front().stream;

@@ -156,8 +156,27 @@ def test_failed_device_tells_where_that_was_first_seen():
     first, counts, errors = out.out.splitlines()
     assert first == "(700, 'cudaErrorIllegalAddress', True, 'stream synchronize on cuda:2')"
     assert counts == "1 0", "no work begins on a failed device; cuda:1, the target, works"
-    assert errors == "1"
-    assert out.err.count("Exception ignored") == 1, "drops are told of once"
+    assert errors == "0"
+    assert "Exception ignored" not in out.err, "the exception has told of it"
+
+
+@EMULATED
+def test_failure_that_only_drops_have_seen_is_told_once():
+    out = run_script(
+        """
+        views = [dv.zeros(64, device="cuda:2") for _ in range(4)]
+        views[0].tolist()
+        dv.emulation.fail("memset", 1, 700)
+        views[0].fill(1)
+        while dv.emulation.ledger()["queued"]:
+            pass
+        del views
+        print(dv.release_errors())
+        """
+    )
+    assert (out.code, out.out) == (0, "1\n")
+    assert out.err.count("Exception ignored") == 1
+    assert "has failed for good" in out.err
 
 
 @EMULATED
