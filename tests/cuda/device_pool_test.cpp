@@ -65,6 +65,12 @@ TEST_F(Exhausted, EveryWayToDeviceMemoryRetriesOnceAndThenTells) {
 
 /// The quota is cut to pieces; the model knows the sum of what lives.
 TEST_F(Exhausted, FragmentedQuotaServesWhatTheModelSays) {
+    constexpr std::size_t kQuota = 4 * kMiB;
+    EmulatorOptions options;
+    options.devices = 3;
+    options.memory = kQuota;
+    options.hasty = true;
+    emulate(options);
     std::mt19937 random(1);
     std::vector<std::shared_ptr<Allocation>> blocks;
     std::size_t used = 0;
@@ -76,8 +82,8 @@ TEST_F(Exhausted, FragmentedQuotaServesWhatTheModelSays) {
             blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(at));
             continue;
         }
-        const std::size_t nbytes = (1 + random() % 60) * kMiB;
-        const bool fits = used + nbytes <= kMemory;
+        const std::size_t nbytes = (1 + random() % 60) * kMiB / 64;
+        const bool fits = used + nbytes <= kQuota;
         try {
             blocks.push_back(allocate(nbytes, cuda_device(0)));
             used += nbytes;
