@@ -51,6 +51,8 @@ int attribute_value(cudaDeviceAttr attribute, int device) {
         case cudaDevAttrManagedMemory:
         case cudaDevAttrMemoryPoolsSupported:
             return 1;
+        case cudaDevAttrMemoryPoolSupportedHandleTypes:
+            return cudaMemHandleTypePosixFileDescriptor;
         case cudaDevAttrConcurrentManagedAccess:
             return machine().options.concurrent_managed ? 1 : 0;
         default:

@@ -131,6 +131,8 @@ cudaError_t MallocFromPoolAsync(void** out, std::size_t nbytes, cudaMemPool_t po
     if (const cudaError_t error = usable_stream(handle, stream)) return error;
     const auto found = machine().pools.find(reinterpret_cast<std::uintptr_t>(pool));
     if (found == machine().pools.end()) return cudaErrorInvalidValue;
+    // Imported pools do not support new allocations (cudaMemPoolImportFromShareableHandle).
+    if (found->second->imported) return cudaErrorInvalidValue;
     return allocate_on_stream(lock, out, nbytes, found->second, stream);
 }
 

@@ -33,7 +33,12 @@ cudaError_t place_of_pool(const cudaMemPoolProps& props, Place& place, int& devi
     } else {
         return cudaErrorInvalidValue;
     }
-    return props.handleTypes == cudaMemHandleTypeNone ? cudaSuccess : cudaErrorNotSupported;
+    if (props.handleTypes == cudaMemHandleTypeNone) return cudaSuccess;
+    // Pools of host memory cannot be shared (cudaMemPoolCreate).
+    if (place == Place::pinned) return cudaErrorInvalidValue;
+    return props.handleTypes == cudaMemHandleTypePosixFileDescriptor && place == Place::device
+               ? cudaSuccess
+               : cudaErrorNotSupported;
 }
 
 template <class T>
@@ -66,6 +71,11 @@ cudaError_t MemPoolCreate(cudaMemPool_t* out, const cudaMemPoolProps* props) {
     auto pool = std::make_shared<PoolState>();
     if (const cudaError_t error = place_of_pool(*props, pool->place, pool->device)) return error;
     pool->max_size = props->maxSize;
+    if (props->handleTypes != cudaMemHandleTypeNone) {
+        pool->file_id = random_number();
+        pool->file = make_shared_file(pool->file_id);
+        if (pool->file < 0) return cudaErrorOperatingSystem;
+    }
     pool->handle = machine().new_handle(kPoolHandle);
     if (pool->place == Place::device) machine().device(pool->device)->pools.push_back(pool);
     machine().pools.emplace(pool->handle, pool);
@@ -174,22 +184,6 @@ cudaError_t MemPoolSetAccess(cudaMemPool_t handle, const cudaMemAccessDesc* list
     for (std::size_t i = 0; i < count; ++i)
         pool->access[list[i].location.id] = list[i].flags;
     return cudaSuccess;
-}
-
-cudaError_t MemPoolExportToShareableHandle(void*, cudaMemPool_t, cudaMemAllocationHandleType,
-                                           unsigned) {
-    return cudaErrorNotSupported;
-}
-
-cudaError_t MemPoolImportFromShareableHandle(cudaMemPool_t*, void*, cudaMemAllocationHandleType,
-                                             unsigned) {
-    return cudaErrorNotSupported;
-}
-
-cudaError_t MemPoolExportPointer(cudaMemPoolPtrExportData*, void*) { return cudaErrorNotSupported; }
-
-cudaError_t MemPoolImportPointer(void**, cudaMemPool_t, cudaMemPoolPtrExportData*) {
-    return cudaErrorNotSupported;
 }
 
 }  // namespace devview::cuda::emulator::api

@@ -36,6 +36,32 @@ void Arena::release(std::uintptr_t address) {
     count_chunks(offset, extent, -1);
 }
 
+std::uintptr_t Arena::allocate_shared(std::size_t nbytes, int file, std::size_t file_offset,
+                                      bool fresh) {
+    if (!valid() || nbytes > mapping_.nbytes - 4 * kPage) return 0;
+    const std::size_t pages = round_up(nbytes, kPage);
+    const std::size_t extent = pages + kPage;
+    std::size_t offset = find_gap(cursor_, extent + kPage);
+    if (offset == kNoGap) offset = find_gap(kAlignment, extent + kPage);
+    if (offset == kNoGap) return 0;
+    offset = round_up(offset, kPage);
+    if (!overlay(mapping_, offset, pages, file, file_offset)) return 0;
+    live_.emplace(offset, extent);
+    count_chunks(offset, extent, +1);
+    cursor_ = offset + extent;
+    if (fresh) fill(offset, nbytes, kFresh);
+    return mapping_.user + offset;
+}
+
+void Arena::release_shared(std::uintptr_t address, std::size_t nbytes, bool poisoned) {
+    const auto range = live_.find(address - mapping_.user);
+    const auto [offset, extent] = *range;
+    live_.erase(range);
+    if (poisoned) fill(offset, nbytes, kFreed);
+    overlay(mapping_, offset, round_up(nbytes, kPage), mapping_.file, offset);
+    count_chunks(offset, extent, -1);
+}
+
 std::size_t Arena::find_gap(std::size_t from, std::size_t extent) const {
     auto next = live_.upper_bound(from);
     if (next != live_.begin()) {

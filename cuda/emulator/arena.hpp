@@ -37,6 +37,12 @@ public:
     /// Takes back what allocate gave.
     void release(std::uintptr_t address);
 
+    /// The same with pages of a shared file, from `file_offset` on, in the place of the arena's.
+    std::uintptr_t allocate_shared(std::size_t nbytes, int file, std::size_t file_offset,
+                                   bool fresh);
+    /// `poisoned`: the block itself is freed, not an import of it.
+    void release_shared(std::uintptr_t address, std::size_t nbytes, bool poisoned);
+
 private:
     static constexpr std::size_t kChunk = std::size_t{1} << 20;
 

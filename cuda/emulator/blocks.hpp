@@ -21,6 +21,7 @@ struct Block {
     Place place = Place::device;
     int device = 0;                     ///< where it lives, or the current one when it was made
     std::shared_ptr<PoolState> pool{};  ///< null: plain
+    std::size_t file_offset = 0;        ///< in the file of a pool that has one
     std::uintptr_t to_alias = 0;        ///< added to an address gives the touchable one
     bool ready = true;                  ///< its stream-ordered allocation has run
     bool free_queued = false;

@@ -17,6 +17,7 @@
 #include "emulator/arena.hpp"
 #include "emulator/blocks.hpp"
 #include "emulator/calls.hpp"
+#include "emulator/shared_file.hpp"
 #include "emulator/stream.hpp"
 
 namespace devview::cuda::emulator {
@@ -36,6 +37,17 @@ struct PoolState {
     std::uint64_t release_threshold = 0;
     int reuse[3] = {1, 1, 1};
     std::map<int, cudaMemAccessFlags> access{};  ///< of other devices
+    int file = -1;                               ///< of a pool that other processes can open
+    std::uint64_t file_id = 0;
+    std::size_t file_bytes = 0;  ///< handed out so far
+    bool imported = false;
+
+    PoolState() = default;
+    PoolState(const PoolState&) = delete;
+    PoolState& operator=(const PoolState&) = delete;
+    ~PoolState() {
+        if (file >= 0) close_file(file);
+    }
 };
 
 struct Capture;

@@ -76,6 +76,16 @@ void punch(const DoubleMapping& mapping, std::size_t offset, std::size_t nbytes)
 #endif
 }
 
+bool overlay(const DoubleMapping& mapping, std::size_t offset, std::size_t nbytes, int file,
+             std::size_t file_offset) noexcept {
+    const auto at = static_cast<off_t>(file_offset);
+    constexpr int kFlags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+    void* const user = reinterpret_cast<void*>(mapping.user + offset);
+    void* const alias = reinterpret_cast<void*>(mapping.alias + offset);
+    return mmap(user, nbytes, PROT_NONE, kFlags, file, at) == user &&
+           mmap(alias, nbytes, PROT_READ | PROT_WRITE, kFlags, file, at) == alias;
+}
+
 void* map_host(std::size_t nbytes, bool accessible) noexcept {
     const std::size_t pages = round_up(nbytes, kPage);
     void* memory = map(pages + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
@@ -104,6 +114,9 @@ namespace devview::cuda::emulator {
 DoubleMapping map_twice(std::size_t) noexcept { return {}; }
 void unmap_twice(const DoubleMapping&) noexcept {}
 void punch(const DoubleMapping&, std::size_t, std::size_t) noexcept {}
+bool overlay(const DoubleMapping&, std::size_t, std::size_t, int, std::size_t) noexcept {
+    return false;
+}
 void* map_host(std::size_t, bool) noexcept { return nullptr; }
 void protect_host(void*, std::size_t, bool) noexcept {}
 void unmap_host(void*, std::size_t) noexcept {}

@@ -22,6 +22,10 @@ void unmap_twice(const DoubleMapping& mapping) noexcept;
 /// Gives the pages of [offset, offset + nbytes) back; they read as zeros afterwards.
 void punch(const DoubleMapping& mapping, std::size_t offset, std::size_t nbytes) noexcept;
 
+/// Puts pages of `file` (multiples of kPage) in the place of the mapping's own. False if refused.
+bool overlay(const DoubleMapping& mapping, std::size_t offset, std::size_t nbytes, int file,
+             std::size_t file_offset) noexcept;
+
 /// Fresh pages of host memory, `accessible` or not, and one more that never is. Null if refused.
 void* map_host(std::size_t nbytes, bool accessible) noexcept;
 /// Allows or forbids the host to touch pages of map_host; forbidding drops their content.

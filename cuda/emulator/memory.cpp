@@ -8,9 +8,12 @@ namespace {
 
 void* pointer_to(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
+// Another process is charged for what is imported.
+bool imports(const BlockRequest& request) { return request.pool && request.pool->imported; }
+
 // Bytes that the request would add to what the device is charged.
 std::size_t growth(const BlockRequest& request) {
-    if (request.place != Place::device) return 0;
+    if (request.place != Place::device || imports(request)) return 0;
     if (!request.pool) return request.nbytes;
     const std::size_t idle = request.pool->reserved - request.pool->used;
     return request.nbytes > idle ? request.nbytes - idle : 0;
@@ -25,6 +28,7 @@ bool has_room(const BlockRequest& request) {
 // In the order of effort: as it is, without idle reserves, after the frees that are queued.
 bool make_room(Lock& lock, const BlockRequest& request) {
     if (has_room(request)) return true;
+    if (machine().options.hasty) return false;
     const DeviceState& device = *machine().device(request.device);
     if (request.nbytes > device.memory) return false;
     const auto trim_all = [&device] {
@@ -48,6 +52,7 @@ void charge(const BlockRequest& request) {
     PoolState& pool = *request.pool;
     pool.used += request.nbytes;
     pool.used_high = std::max(pool.used_high, pool.used);
+    if (pool.imported) return;
     pool.reserved = std::max(pool.reserved, pool.used);
     pool.reserved_high = std::max(pool.reserved_high, pool.reserved);
 }
@@ -55,9 +60,35 @@ void charge(const BlockRequest& request) {
 std::uintptr_t find_memory(const BlockRequest& request) {
     if (request.place == Place::device) {
         Arena* arena = machine().arena(request.device);
-        return arena ? arena->allocate(request.nbytes) : 0;
+        if (!arena) return 0;
+        if (!request.pool || request.pool->file < 0) return arena->allocate(request.nbytes);
+        const PoolState& pool = *request.pool;
+        return arena->allocate_shared(request.nbytes, pool.file, request.file_offset,
+                                      !pool.imported);
     }
     return address_of(machine().host_pages.allocate(request.nbytes, request.ready));
+}
+
+// Fresh pages behind all others of the file; those of freed blocks are not used again.
+bool extend_file(BlockRequest& request) {
+    PoolState& pool = *request.pool;
+    request.file_offset = pool.file_bytes;
+    const std::size_t end = pool.file_bytes + round_up(request.nbytes, kPage);
+    if (!grow_shared_file(pool.file, end)) return false;
+    pool.file_bytes = end;
+    return true;
+}
+
+void release_shared_block(const Block& block) {
+    PoolState& pool = *block.pool;
+    machine().arena(block.device)->release_shared(block.begin, block.nbytes, !pool.imported);
+    if (pool.imported) {
+        unmark_import(pool.file, block.file_offset);
+    } else if (imported_elsewhere(pool.file, block.file_offset)) {
+        // cudaMemPoolImportPointer: to be freed by all importers before the exporter.
+        fail_device(*machine().device(block.device), cudaErrorInvalidValue,
+                    "the free of memory that another process has imported");
+    }
 }
 
 void drop_destroyed_pool(const std::shared_ptr<PoolState>& pool) {
@@ -68,7 +99,7 @@ void drop_destroyed_pool(const std::shared_ptr<PoolState>& pool) {
 
 }  // namespace
 
-Block* allocate_block(Lock& lock, const BlockRequest& request) {
+Block* allocate_block(Lock& lock, BlockRequest request) {
     constexpr std::size_t kTooMuch = std::size_t{1} << 46;  // Keeps all sums below from wrapping.
     if (request.nbytes > kTooMuch) return nullptr;
     if (request.pool && request.pool->max_size != 0 &&
@@ -77,6 +108,8 @@ Block* allocate_block(Lock& lock, const BlockRequest& request) {
         return nullptr;
     }
     if (!make_room(lock, request)) return nullptr;
+    const bool shared = request.pool && request.pool->file >= 0;
+    if (shared && !imports(request) && !extend_file(request)) return nullptr;
     const std::uintptr_t begin = find_memory(request);
     if (begin == 0) return nullptr;
     charge(request);
@@ -87,6 +120,7 @@ Block* allocate_block(Lock& lock, const BlockRequest& request) {
     block.device = request.device;
     block.pool = request.pool;
     block.ready = request.ready;
+    block.file_offset = request.file_offset;
     if (request.place == Place::device)
         block.to_alias = machine().arena(request.device)->to_alias();
     return &machine().blocks.add(std::move(block));
@@ -105,7 +139,9 @@ void release_block(std::uintptr_t begin) {
     Machine& self = machine();
     const Block* block = self.blocks.find_begin(begin);
     if (!block) return;
-    if (block->place == Place::device) {
+    if (block->pool && block->pool->file >= 0) {
+        release_shared_block(*block);
+    } else if (block->place == Place::device) {
         self.arena(block->device)->release(begin);
         if (!block->pool) self.device(block->device)->plain_bytes -= block->nbytes;
     } else {

@@ -14,10 +14,11 @@ struct BlockRequest {
     int device;
     std::shared_ptr<PoolState> pool;  ///< null: plain
     bool ready;                       ///< false: usable once make_ready was called
+    std::size_t file_offset = 0;      ///< of an import
 };
 
 /// Null if there is no room; then waits for queued frees of the device before it gives up.
-Block* allocate_block(Lock& lock, const BlockRequest& request);
+Block* allocate_block(Lock& lock, BlockRequest request);
 void make_ready(std::uintptr_t begin);
 /// Gives the block's bytes back to its pool or device, and poisons them.
 void release_block(std::uintptr_t begin);

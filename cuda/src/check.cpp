@@ -5,32 +5,35 @@
 
 #include <atomic>
 #include <string>
+#include <utility>
 
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
+#include "src/advice.hpp"
+#include "src/failed_device.hpp"
 
 namespace devview::cuda {
 
 namespace {
 
 std::atomic<bool> unloading{false};
-std::atomic<bool> failed_device_told{false};
+std::atomic<bool> forked{false};
 
 /// CUDA does not survive a fork: what the child lets go of belongs to its parent's process. A
 /// parent that had not used CUDA yet leaves the child free to.
 const int watches_forks = pthread_atfork(nullptr, nullptr, [] {
-    if (runtime_chosen()) unloading.store(true, std::memory_order_relaxed);
+    if (runtime_chosen()) forked.store(true, std::memory_order_relaxed);
 });
-
-/// Errors of a failed device come back from every call and cannot be cleared.
-bool is_sticky(const std::exception& error) noexcept {
-    const auto* const failure = dynamic_cast<const DeviceError*>(&error);
-    return failure && static_cast<int>(runtime().PeekAtLastError()) == failure->code();
-}
 
 }  // namespace
 
-bool driver_gone() noexcept { return unloading.load(std::memory_order_relaxed); }
+thread_local int Releasing::depth_ = 0;
+
+bool driver_gone() noexcept {
+    return unloading.load(std::memory_order_relaxed) || in_forked_child();
+}
+
+bool in_forked_child() noexcept { return forked.load(std::memory_order_relaxed); }
 
 void clear_error(cudaError_t status) noexcept {
     if (status == cudaSuccess || driver_gone()) return;
@@ -44,9 +47,10 @@ void clear_error(cudaError_t status) noexcept {
 
 bool retries_release(const std::exception& error, int attempt) noexcept {
     if (driver_gone()) return false;
-    const bool sticky = is_sticky(error);
+    const auto* const failure = dynamic_cast<const DeviceError*>(&error);
+    const bool sticky = failure && failure->sticky();
     if (attempt == 0 && !sticky) return true;
-    if (!sticky || !failed_device_told.exchange(true)) report_release_error(error.what());
+    if (!sticky || tells_of_failure()) report_release_error(error.what());
     return false;
 }
 
@@ -54,10 +58,15 @@ void check(cudaError_t status, const char* call) {
     if (status == cudaSuccess) return;
     clear_error(status);
     const std::string name = runtime().GetErrorName(status);
-    throw DeviceError(std::string(call) + ": " + name + " (" +
-                          std::to_string(static_cast<int>(status)) +
-                          "): " + runtime().GetErrorString(status),
-                      static_cast<int>(status), name);
+    std::string text = std::string(call) + ": " + name + " (" +
+                       std::to_string(static_cast<int>(status)) +
+                       "): " + runtime().GetErrorString(status);
+    if (const std::string help = advice(status); !help.empty()) text += "; " + help;
+    std::string seen = first_seen(status, call);
+    if (!seen.empty()) {
+        text += "; the device has failed for good, its error was first seen at: " + seen;
+    }
+    throw DeviceError(text, static_cast<int>(status), name, std::move(seen));
 }
 
 bool check_ready(cudaError_t status, const char* call) {

@@ -12,6 +12,7 @@
 #include "devview/ledger.hpp"
 #include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/failed_device.hpp"
 #include "src/stream.hpp"
 
 namespace devview::cuda {
@@ -52,6 +53,23 @@ void trim_pool(int id) noexcept {
     clear_error(status);
 }
 
+/// What others hold shows here: the pool serves every library of the process, the device every
+/// process.
+std::string others_share(int id, std::size_t available) {
+    cudaMemPool_t pool = nullptr;
+    std::uint64_t reserved = 0, in_use = 0;
+    cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);
+    if (status == cudaSuccess) {
+        status = runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved);
+    }
+    if (status == cudaSuccess) {
+        status = runtime().MemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &in_use);
+    }
+    clear_error(status);
+    return "; the device has " + std::to_string(available) + " free, its pool " +
+           std::to_string(in_use) + " in use of " + std::to_string(reserved) + " reserved";
+}
+
 [[noreturn]] void out_of_memory(std::size_t nbytes, int id) {
     const Device device{DeviceType::cuda, id};
     const std::size_t used = memory_gauge(device).live_bytes;
@@ -59,7 +77,7 @@ void trim_pool(int id) noexcept {
     clear_error(runtime().MemGetInfo(&available, &limit));
     throw OutOfMemory("allocate: " + to_string(device) + ": " + std::to_string(nbytes) +
                           " bytes requested, " + std::to_string(used) + " used, limit " +
-                          std::to_string(limit),
+                          std::to_string(limit) + others_share(id, available),
                       nbytes, used, limit);
 }
 
@@ -74,20 +92,28 @@ void finish_frees(const Stream& stream) noexcept {
     }
 }
 
-/// The stream's device is current.
-void* malloc_async(std::size_t nbytes, const Stream& stream) {
+cudaError_t try_malloc(void** data, std::size_t nbytes, const Stream& stream, cudaMemPool_t pool) {
+    if (pool) return runtime().MallocFromPoolAsync(data, nbytes, pool, handle_of(stream));
+    return runtime().MallocAsync(data, nbytes, handle_of(stream));
+}
+
+void free_block(void* context, Stream stream) noexcept { free_async(context, stream); }
+
+}  // namespace
+
+void* malloc_async(std::size_t nbytes, const Stream& stream, cudaMemPool_t pool) {
     const int id = device_of(stream);
     if (nbytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
         out_of_memory(nbytes, id);
     }
     keep_freed_memory(id);
     void* data = nullptr;
-    cudaError_t status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+    cudaError_t status = try_malloc(&data, nbytes, stream, pool);
     if (status == cudaErrorMemoryAllocation) {
         clear_error(status);
         finish_frees(stream);
         trim_pool(id);
-        status = runtime().MallocAsync(&data, nbytes, handle_of(stream));
+        status = try_malloc(&data, nbytes, stream, pool);
     }
     if (status == cudaErrorMemoryAllocation) {
         clear_error(status);
@@ -112,10 +138,6 @@ void free_async(void* data, const Stream& stream) noexcept {
     });
 }
 
-void free_block(void* context, Stream stream) noexcept { free_async(context, stream); }
-
-}  // namespace
-
 bool from_default_pool(const Allocation& block) noexcept {
     return block.release_function() == free_block;
 }
@@ -132,6 +154,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
     if (nbytes == 0) return Allocation::adopt(std::move(block));
     require_no_capture("allocate", stream, "memory of a graph lives in its replays only");
     const DeviceGuard guard(id);
+    require_working(id);
     void* const data = malloc_async(nbytes, stream);
     try {
         block.data = block.context = data;
@@ -147,6 +170,7 @@ std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const St
 
 DeviceTemp::DeviceTemp(std::size_t nbytes, const Stream& stream) : stream_(stream) {
     const DeviceGuard guard(device_of(stream));
+    require_working(device_of(stream));
     data_ = malloc_async(nbytes, stream);
     nbytes_ = nbytes;
 }

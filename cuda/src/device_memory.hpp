@@ -33,6 +33,13 @@ private:
     Stream stream_{};
 };
 
+/// Memory in the order of `stream`, whose device is current, from its default pool or from `pool`.
+/// Where there is none: the device is drained, its pool trimmed, and it is tried once more.
+/// @throws OutOfMemory, DeviceError.
+void* malloc_async(std::size_t nbytes, const Stream& stream, cudaMemPool_t pool = nullptr);
+/// Failures are reported, not thrown.
+void free_async(void* data, const Stream& stream) noexcept;
+
 /// Unused memory of the pools that devview allocated from, back to the driver.
 void trim_device_pools() noexcept;
 

@@ -1,4 +1,5 @@
-// Managed blocks: cudaMallocManaged, freed after the host has waited for their uses.
+// Managed blocks: from a stream-ordered pool where CUDA has one, else from cudaMallocManaged, freed
+// after the host has waited for their uses.
 #include <limits>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/host_blocks.hpp"
+#include "src/managed_pool.hpp"
 
 namespace devview::cuda {
 
@@ -23,22 +25,43 @@ void free_managed(void* data, Stream stream) noexcept {
     release_step([&] { check(runtime().Free(data), "free"); });
 }
 
-void* malloc_managed(std::size_t nbytes) {
+void free_to_pool(void* data, Stream stream) noexcept { ManagedPool::get().free(data, stream); }
+
+struct Made {
     void* data = nullptr;
+    Release release = free_managed;
     cudaError_t status = cudaErrorMemoryAllocation;
-    if (nbytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
-        const RelaxedCapture undisturbing;
-        status = runtime().MallocManaged(&data, nbytes, cudaMemAttachGlobal);
+};
+
+Made try_malloc(std::size_t nbytes) {
+    Made made;
+    const RelaxedCapture undisturbing;
+    if (ManagedPool::get().malloc(&made.data, nbytes, made.status)) {
+        made.release = free_to_pool;
+    } else {
+        made.status = runtime().MallocManaged(&made.data, nbytes, cudaMemAttachGlobal);
+        clear_error(made.status);
     }
-    if (status == cudaErrorMemoryAllocation) {
-        clear_error(status);
+    return made;
+}
+
+Made malloc_managed(std::size_t nbytes) {
+    Made made;
+    if (nbytes <= static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) {
+        made = try_malloc(nbytes);
+        if (made.status == cudaErrorMemoryAllocation) {
+            ManagedPool::get().trim();
+            made = try_malloc(nbytes);
+        }
+    }
+    if (made.status == cudaErrorMemoryAllocation) {
         const std::size_t used = memory_gauge(kManaged).live_bytes;
         throw OutOfMemory("allocate: managed: " + std::to_string(nbytes) + " bytes requested, " +
                               std::to_string(used) + " used",
                           nbytes, used, 0);
     }
-    check(status, "malloc managed");
-    return data;
+    check(made.status, "malloc managed");
+    return made;
 }
 
 }  // namespace
@@ -51,13 +74,15 @@ std::shared_ptr<Allocation> allocate_managed(std::size_t nbytes) {
     if (nbytes == 0) return Allocation::adopt(std::move(block));
     require_device(0);
     block.uses = make_uses(Stream{});
-    void* const data = malloc_managed(nbytes);
-    block.data = block.context = data;
-    block.release = free_managed;
+    const Made made = malloc_managed(nbytes);
     try {
+        // Whoever comes first, host or stream, waits for the allocation as for any other use.
+        if (made.release == free_to_pool) block.uses->record(ManagedPool::get().stream());
+        block.data = block.context = made.data;
+        block.release = made.release;
         return Allocation::adopt(std::move(block));
     } catch (...) {
-        free_managed(data, Stream{});
+        made.release(made.data, Stream{});
         throw;
     }
 }

@@ -7,10 +7,12 @@
 
 #include "devview/error.hpp"
 #include "devview/host_memory.hpp"
+#include "devview/ipc.hpp"
 #include "src/check.hpp"
 #include "src/device_memory.hpp"
 #include "src/event_pool.hpp"
 #include "src/host_blocks.hpp"
+#include "src/managed_pool.hpp"
 #include "src/pinned_cache.hpp"
 #include "src/postponed.hpp"
 #include "src/stream.hpp"
@@ -87,7 +89,9 @@ Resize::Resize(std::shared_ptr<Allocation> allocation, std::size_t nbytes)
     }
     if (nbytes == allocation_->nbytes()) return;
     const Stream& home = allocation_->stream();
-    other_ = allocate(nbytes, device, durable(home) ? home : Stream{});
+    const Stream stream = durable(home) ? home : Stream{};
+    other_ = is_shareable(*allocation_) ? allocate_shareable(nbytes, device, stream)
+                                        : allocate(nbytes, device, stream);
     const std::size_t kept = std::min(nbytes, allocation_->nbytes());
     if (kept > 0 && host_accessible(device)) {
         wait_for_host(*allocation_);
@@ -126,6 +130,7 @@ std::size_t trim() {
     run_postponed();
     const std::size_t freed = PinnedCache::get().trim();
     trim_device_pools();
+    ManagedPool::get().trim();
     drop_idle_events();
     return freed;
 }

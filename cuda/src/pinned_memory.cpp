@@ -32,10 +32,12 @@ void release_pinned(void* context, Stream stream) noexcept {
     if (refusal != cudaSuccess && refusal != cudaErrorMemoryAllocation)
         check(refusal, "host alloc");
     const PinnedGauge gauge = pinned_gauge();
-    throw OutOfMemory("allocate: pinned: " + std::to_string(nbytes) + " bytes requested, " +
-                          std::to_string(gauge.live_bytes) + " used, limit " +
-                          std::to_string(gauge.limit_bytes),
-                      nbytes, gauge.live_bytes, gauge.limit_bytes);
+    std::string text = "allocate: pinned: " + std::to_string(nbytes) + " bytes requested, " +
+                       std::to_string(gauge.live_bytes) + " used, limit " +
+                       std::to_string(gauge.limit_bytes) + "; " +
+                       std::to_string(gauge.cached_bytes) + " cached";
+    if (refusal != cudaSuccess) text += "; the system gives no more";
+    throw OutOfMemory(text, nbytes, gauge.live_bytes, gauge.limit_bytes);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "devview/error.hpp"
 #include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/failed_device.hpp"
 #include "src/postponed.hpp"
 
 namespace devview::cuda {
@@ -25,6 +26,7 @@ void destroy_stream(void* handle, Device device) noexcept {
 Stream make_stream(int device) {
     require_device(device);
     const DeviceGuard guard(device);
+    require_working(device);
     const Device on{DeviceType::cuda, device};
     cudaStream_t handle = nullptr;
     check(runtime().StreamCreateWithFlags(&handle, cudaStreamNonBlocking), "stream create");

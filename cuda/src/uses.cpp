@@ -253,6 +253,7 @@ bool BlockUses::postpone(std::unique_ptr<StreamUses>& self, Release release,
 }
 
 Stream BlockUses::join() noexcept {
+    const Releasing releasing;
     if (driver_gone()) return release_;
     Stream at = release_;
     if (!at && !held_.empty()) at = held_.front().stream;

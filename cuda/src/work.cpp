@@ -3,6 +3,7 @@
 
 #include "src/capture.hpp"
 #include "src/check.hpp"
+#include "src/failed_device.hpp"
 #include "src/postponed.hpp"
 #include "src/stream.hpp"
 
@@ -10,6 +11,7 @@ namespace devview::cuda {
 
 Work::Work(const Stream& stream)
     : stream_((run_postponed(), stream)), guard_(device_of_stream(stream)) {
+    require_working(device_of(stream));
     require_open(stream);
 }
 

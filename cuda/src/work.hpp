@@ -8,13 +8,14 @@
 
 namespace devview::cuda {
 
-/// Makes the stream's device current, and holds on to the blocks of up to two views.
+/// Makes the stream's device current, and holds on to the blocks of up to two views. Nothing begins
+/// on a device that has failed for good.
 ///
 /// done() records the uses. Without it (an exception) the destructor does, so that what was already
 /// enqueued is waited for by whoever frees the blocks.
 class Work {
 public:
-    /// @throws DeviceError  the legacy stream is shut by somebody's capture.
+    /// @throws DeviceError  the device has failed; the legacy stream is shut by somebody's capture.
     explicit Work(const Stream& stream);
     ~Work();
     Work(const Work&) = delete;

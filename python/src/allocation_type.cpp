@@ -11,6 +11,8 @@
 #include "arguments.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
+#include "devview/ipc.hpp"
+#include "ipc_bind.hpp"
 #include "owner.hpp"
 #include "stream_object.hpp"
 #include "view_object.hpp"
@@ -147,6 +149,21 @@ PyObject* free_block(PyObject* object, PyObject*) {
     });
 }
 
+PyObject* export_block(PyObject* object, PyObject* args, PyObject* kwargs) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        static const char* names[] = {"readonly", nullptr};
+        int readonly = 0;
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:export_handle",
+                                         const_cast<char**>(names), &readonly)) {
+            return nullptr;
+        }
+        const auto& allocation = live(object);
+        const auto bytes = static_cast<std::int64_t>(allocation->nbytes());
+        return exported_bytes(View(allocation, allocation->data(), Format(),
+                                   Layout::vector(bytes, 1), readonly != 0));
+    });
+}
+
 PyObject* enter(PyObject* object, PyObject*) {
     return guarded<PyObject*>(nullptr, [&] {
         live(object);
@@ -172,6 +189,11 @@ PyMethodDef methods[] = {
      "free($self, /)\n--\n\nGives the block back now; idempotent.\n\nRaises BufferError, naming "
      "the "
      "count, while a view or export lives."},
+    {"export_handle", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(export_block)),
+     METH_VARARGS | METH_KEYWORDS,
+     "export_handle($self, /, *, readonly=False)\n--\n\nBytes with which another process of this "
+     "user opens the block: dv.import_handle().\n\nThere it is a 1-d view of bytes; a view's own "
+     "export_handle() carries its format and layout.\nSee View.export_handle for the rest."},
     {"__enter__", enter, METH_NOARGS, "The allocation itself."},
     {"__exit__", leave, METH_VARARGS, "Frees the block."},
     {nullptr, nullptr, 0, nullptr},
@@ -191,13 +213,14 @@ PyObject* repr(PyObject* object) {
 
 PyObject* make(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
-        static const char* names[] = {"nbytes", "device", "stream", nullptr};
+        static const char* names[] = {"nbytes", "device", "stream", "shareable", nullptr};
+        int shareable = 0;
         PyObject* size_value = nullptr;
         PyObject* device_value = nullptr;
         PyObject* stream_value = nullptr;
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:Allocation",
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOp:Allocation",
                                          const_cast<char**>(names), &size_value, &device_value,
-                                         &stream_value)) {
+                                         &stream_value, &shareable)) {
             return nullptr;
         }
         const std::int64_t size = read_integer(size_value, "nbytes");
@@ -209,7 +232,8 @@ PyObject* make(PyTypeObject*, PyObject* args, PyObject* kwargs) {
         const Stream on = read_stream(stream_value, where);
         const auto allocation = [&] {
             const GilRelease release;
-            return allocate(static_cast<std::size_t>(size), where, on);
+            const auto bytes = static_cast<std::size_t>(size);
+            return shareable ? allocate_shareable(bytes, where, on) : allocate(bytes, where, on);
         }();
         if (tracing) trace_origin(*allocation);
         return reinterpret_cast<PyObject*>(object_of(allocation));
@@ -221,14 +245,18 @@ PyMemberDef members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 
-constexpr const char* kDoc = R"(Allocation(nbytes, *, device='cpu', stream=None)
+constexpr const char* kDoc = R"(Allocation(nbytes, *, device='cpu', stream=None, shareable=False)
 --
 
 One block of memory, an owner apart from its views.
 
 It is given back when the last of its views, exports and references to this object goes, or by
 ``free()``. ``view.allocation`` is this object for every view. As a context manager it is freed at the
-end.)";
+end.
+
+``shareable=True`` makes memory of a cuda device that other processes can open (``export_handle()``).
+Each such block has a CUDA memory pool of its own, which the driver rounds up (to 2 MiB). DeviceError
+where the driver cannot, and for other devices.)";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(kDoc)},

@@ -7,6 +7,7 @@
 #include "bindings.hpp"
 #include "devview/cuda/emulation.hpp"
 #include "devview/cuda/memory.hpp"
+#include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "devview/ledger.hpp"
 #include "whole_type.hpp"
@@ -142,26 +143,15 @@ Raises DeviceError if the real CUDA runtime is in use.)");
     module.def(
         "runtime_info",
         [] {
-            py::dict result;
-            const cuda::Runtime& runtime = [&]() -> const cuda::Runtime& {
+            const cuda::RuntimeInfo info = [] {
                 const GilRelease release;
-                return cuda::runtime();
+                return cuda::runtime_info();
             }();
-            int driver = 0;
-            int version = 0;
-            runtime.DriverGetVersion(&driver);
-            runtime.RuntimeGetVersion(&version);
-            runtime.GetLastError();
-            result["emulated"] = runtime.emulated;
-            result["driver_version"] = driver;
-            result["runtime_version"] = version;
-            py::list names;
-            for (int i = 0; i < cuda::device_count(); ++i) {
-                char name[256] = "";
-                runtime.DeviceName(name, static_cast<int>(sizeof name), i);
-                names.append(name);
-            }
-            result["devices"] = names;
+            py::dict result;
+            result["emulated"] = info.emulated;
+            result["driver_version"] = info.driver_version;
+            result["runtime_version"] = info.runtime_version;
+            result["devices"] = info.devices;
             return result;
         },
         "The CUDA runtime in use: emulated, driver_version, runtime_version, devices (names).");

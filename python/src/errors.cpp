@@ -6,6 +6,7 @@
 
 #include "devview/allocation.hpp"
 #include "devview/error.hpp"
+#include "devview/ipc.hpp"
 #include "python.hpp"
 
 namespace devview::python {
@@ -19,6 +20,7 @@ PyObject* layout_error = nullptr;
 PyObject* cast_error = nullptr;
 PyObject* range_error = nullptr;
 PyObject* refused = nullptr;
+PyObject* handle_error = nullptr;
 PyObject* device_error = nullptr;
 PyObject* device_name_error = nullptr;
 PyObject* out_of_memory = nullptr;
@@ -76,7 +78,11 @@ void set_error_from_exception() noexcept {
     } catch (const DeviceError& error) {
         raise_with(device_error, error.what(),
                    {{"code", PyLong_FromLong(error.code())},
-                    {"name", PyUnicode_FromString(error.name().c_str())}});
+                    {"name", PyUnicode_FromString(error.name().c_str())},
+                    {"sticky", PyBool_FromLong(error.sticky())},
+                    {"first_seen", PyUnicode_FromString(error.first_seen().c_str())}});
+    } catch (const HandleError& error) {
+        PyErr_SetString(handle_error, error.what());
     } catch (const NameError& error) {
         PyErr_SetString(device_name_error, error.what());
     } catch (const FormatError& error) {
@@ -124,10 +130,20 @@ void bind_errors(py::module_& module) {
         add_class(module, "RangeError", "An extent, stride or index that 64 bits do not hold.",
                   bases(layout_error, PyExc_OverflowError).ptr());
     device_error = add_class(module, "DeviceError",
-                             "A call of the CUDA runtime failed: its `code` and `name`.",
+                             "A call of the CUDA runtime failed: its `code` and `name`.\n\n"
+                             "`sticky` is True where the device has failed for good: every later "
+                             "call of it fails with the same\n"
+                             "code, and only a new process helps. `first_seen` then names the call "
+                             "of devview that saw the error\n"
+                             "first and its device (\"memcpy on cuda:1\"); the cause came before "
+                             "it, perhaps from another library.",
                              bases(error_class, PyExc_RuntimeError).ptr());
     device_name_error = add_class(module, "DeviceNameError", "A device name that means nothing.",
                                   bases(device_error, PyExc_ValueError).ptr());
+    handle_error =
+        add_class(module, "HandleError",
+                  "A handle of another process's memory that is none, is stale or was changed.",
+                  bases(error_class, PyExc_ValueError).ptr());
     out_of_memory =
         add_class(module, "OutOfMemory",
                   "Memory is exhausted: bytes `requested`, `used`, `limit` (0: unknown).",
@@ -153,6 +169,8 @@ void bind_errors(py::module_& module) {
     for (PyObject* type : {device_error}) {
         PyObject_SetAttrString(type, "code", py::int_(0).ptr());
         PyObject_SetAttrString(type, "name", py::str("").ptr());
+        PyObject_SetAttrString(type, "sticky", Py_False);
+        PyObject_SetAttrString(type, "first_seen", py::str("").ptr());
     }
     py::register_exception_translator([](std::exception_ptr pointer) {
         try {

@@ -28,5 +28,6 @@ PYBIND11_MODULE(_devview, module) {
     dv::bind_exporter(module);
     dv::bind_memory(module);
     dv::bind_allocator(module);
+    dv::bind_ipc(module);
     dv::bind_emulation(module);
 }

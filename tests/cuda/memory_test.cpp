@@ -116,7 +116,8 @@ TEST_F(Memory, OutOfDeviceMemoryNamesRequestUseAndLimit) {
     } catch (const OutOfMemory& error) {
         EXPECT_STREQ(
             error.what(),
-            "allocate: cuda:0: 1073741824 bytes requested, 52428800 used, limit 268435456");
+            "allocate: cuda:0: 1073741824 bytes requested, 52428800 used, limit 268435456; the "
+            "device has 216006656 free, its pool 52428800 in use of 52428800 reserved");
         EXPECT_EQ(error.requested(), 1024 * kMiB);
         EXPECT_EQ(error.used(), 50 * kMiB);
         EXPECT_EQ(error.limit(), kMemory);
@@ -397,7 +398,7 @@ TEST_F(Pinned, AllocationOverTheLimitIsOutOfMemory) {
         allocate(4000, kPinned);
         FAIL();
     } catch (const OutOfMemory& error) {
-        EXPECT_STREQ(error.what(), "allocate: pinned: 4000 bytes requested, 1000 used, limit 4096");
+        EXPECT_STREQ(error.what(), "allocate: pinned: 4000 bytes requested, 1000 used, limit 4096; 0 cached");
         EXPECT_EQ(error.limit(), 4096u);
     }
     EXPECT_NO_THROW(allocate(3096, kPinned));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "devview/export.hpp"
 
@@ -52,15 +53,24 @@ public:
 /// A call of the CUDA runtime failed (dv.DeviceError, a RuntimeError), with CUDA's code and name.
 class DEVVIEW_CORE_API DeviceError : public Error {
 public:
-    DeviceError(const std::string& what, int code, std::string name)
-        : Error(what), code_(code), name_(std::move(name)) {}
+    DeviceError(const std::string& what, int code, std::string name, std::string first_seen = {})
+        : Error(what),
+          code_(code),
+          name_(std::move(name)),
+          first_seen_(std::move(first_seen)) {}
     ~DeviceError() override;
     int code() const noexcept { return code_; }
     const std::string& name() const noexcept { return name_; }
+    /// The device has failed for good: every later call of it returns this code.
+    bool sticky() const noexcept { return !first_seen_.empty(); }
+    /// The call of ours that saw a sticky error first, and its device ("memcpy on cuda:1"). The
+    /// cause came before, from any library. Empty for other errors.
+    const std::string& first_seen() const noexcept { return first_seen_; }
 
 private:
     int code_;
     std::string name_;
+    std::string first_seen_;
 };
 
 /// A device name that means nothing (dv.DeviceNameError, a DeviceError and a ValueError).

@@ -159,6 +159,7 @@ struct EmulatorOptions {
     bool recycle_streams = false;    ///< a new stream gets the handle of the one destroyed last
     bool peer_access = true;         ///< devices can reach each other's memory once enabled
     bool concurrent_managed = true;  ///< cudaDevAttrConcurrentManagedAccess
+    bool hasty = false;              ///< out of memory at once: no trim, no wait for queued frees
     std::size_t addresses = 0;       ///< bytes of addresses a device, then reused; 0: 64 GiB
 };
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "devview/allocation.hpp"
 #include "devview/cuda/runtime.hpp"
@@ -30,8 +31,17 @@ DEVVIEW_CUDA_API void check(cudaError_t status, const char* call);
 /// Number of usable CUDA devices; 0 without a driver. Never throws.
 DEVVIEW_CUDA_API int device_count() noexcept;
 
-/// @throws DeviceError  no such device (cudaErrorInvalidDevice), or no driver at all: its message
-/// says what to do ("... use devview.emulate() ...").
+/// The runtime of this process as it tells of itself; versions as CUDA's (13000 is 13.0, 0 none).
+struct RuntimeInfo {
+    bool emulated = false;
+    int driver_version = 0;
+    int runtime_version = 0;
+    std::vector<std::string> devices{};  ///< names
+};
+DEVVIEW_CUDA_API RuntimeInfo runtime_info();
+
+/// @throws DeviceError  no such device (cudaErrorInvalidDevice), or none may be used: there is no
+/// driver, it is too old, the process was forked or is exiting. Its message says what to do.
 DEVVIEW_CUDA_API void require_device(int id);
 
 /// Makes `id` the thread's current device and restores the caller's, also when something throws.
