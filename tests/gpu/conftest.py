@@ -6,6 +6,7 @@ no part of a plain `pytest`: a process has the real runtime or the emulated one,
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -62,9 +63,13 @@ def balance(request, devices, monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(str(args.exc_value)))
     for name in ("last_exc", "last_type", "last_value", "last_traceback"):
         vars(sys).pop(name, None)  # the traceback of a test that failed holds its views
+    # The collections of this test pass over what was there before it.
+    gc.collect()
+    gc.freeze()
     before, errors = gpu_work.ledger(devices), dv.release_errors()
     yield
     if request.node.stash.get(FAILED, False):
         return
+    request.node.funcargs.clear()  # the fixtures' arrays are no leaks
     assert gpu_work.ledger(devices) == before, f"left alive: {dv.live()}"
     assert (dv.release_errors() - errors, told) == (0, [])

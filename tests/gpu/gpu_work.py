@@ -65,7 +65,6 @@ def ledger(devices) -> tuple:
     """Count what is alive: devview's memory and exports, and the bytes that CuPy uses."""
     gc.collect()
     synchronize()
-    gc.collect()
     dv.trim()
     infos = [dv.memory_info(name) for name in (*devices, "pinned", "managed")]
     ours = [(i.live_bytes, i.blocks, i.foreign_bytes, i.foreign_blocks, i.exports) for i in infos]

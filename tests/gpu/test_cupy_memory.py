@@ -73,8 +73,10 @@ def test_it_drops_when_a_refused_import_ends(pool):
         array = cp.zeros(4, "c16")
         with pytest.raises(BufferError):
             dv.view(array, device="cpu", copy=False)
-        with pytest.raises(ValueError, match="stream"):
+        with pytest.raises(TypeError, match="stream"):
             dv.view(array, stream=object)
+        with pytest.raises(BufferError, match="copy=False"):
+            dv.from_dlpack(array.__dlpack__(), device="cpu", copy=False)
         del array
         assert pool.used_bytes() == 0
 

@@ -51,8 +51,6 @@ def test_memory_that_cupy_has_freed():
     gone = Told(None, shape=(1000,), typestr="|u1", data=(address, False), strides=None)
     with pytest.raises(dv.ImportRefused, match=str(address)):
         dv.view(gone)
-    with pytest.raises((dv.Error, BufferError), match=str(address)):
-        dv.from_pointer(address, 1000, "B", device="cuda")
 
 
 def test_host_memory_said_to_be_cudas():
@@ -185,7 +183,9 @@ def test_an_emulated_view_is_given_to_cupy():
             print(type(error).__name__, error)
     """
     )
-    assert "emulated" in done.stdout + done.stderr, (done.stdout, done.stderr)
+    # CuPy's own errors, before a kernel runs: no crash, and no items of somebody else's.
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["CUDARuntimeError"] * 2
 
 
 def test_devview_cannot_emulate_after_it_has_used_a_gpu():
