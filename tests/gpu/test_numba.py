@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import weakref
 
 import numpy as np
 import pytest
@@ -223,8 +224,6 @@ def test_numba_waits_for_the_stream_that_devview_tells():
 
 
 def test_numbas_array_is_held_by_the_views():
-    import weakref
-
     array = cuda.to_device(EXPECTED)
     memory = weakref.ref(array)
     with no_gc():
@@ -265,12 +264,18 @@ class FromDevview(cuda.HostOnlyCUDAMemoryManager):
         )(made.free_ptr)
 
     def memalloc(self, size):
-        device, free = self.context.device.id, self._free
+        device, free, alive = self.context.device.id, self._free, self.allocations
         pointer = self._allocate(size, device, None)
-        handle = cuda.cudadrv.driver.binding.CUdeviceptr(pointer)
-        return cuda.cudadrv.driver.AutoFreePointer(
-            self.context, handle, size, finalizer=lambda: free(pointer, size, device, None)
+
+        def finalize():
+            free(pointer, size, device, None)
+            del alive[pointer]
+
+        made = cuda.cudadrv.driver.AutoFreePointer(
+            weakref.proxy(self.context), ctypes.c_void_p(pointer), size, finalizer=finalize
         )
+        alive[pointer] = made
+        return made.own()
 
     def reset(self):
         super().reset()

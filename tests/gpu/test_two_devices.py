@@ -93,6 +93,28 @@ def test_work_still_running_on_the_other_device():
                 assert view.tolist() == list(range(5, 69))
 
 
+@pytest.mark.parametrize("take", [dv.view, dv.from_dlpack])
+@pytest.mark.parametrize("asked", [None, "devview's", 1])
+def test_a_producer_is_asked_on_the_memorys_device(take, asked):
+    """CuPy orders the stream that is current on the current device, and has one for each."""
+    with cp.cuda.Device(1):
+        array = cp.zeros(64, "i4")
+        cp.cuda.runtime.deviceSynchronize()
+        stream = cp.cuda.Stream(non_blocking=True)
+        slow_fill(array, 5, stream)
+        stream.use()
+    where = dv.Stream("cuda:1") if asked == "devview's" else asked
+    try:
+        with cp.cuda.Device(0):
+            view = take(array, stream=where)
+            assert cp.cuda.runtime.getDevice() == 0
+            assert view.copy(stream=where).tolist() == list(range(5, 69))
+            assert view.tolist() == list(range(5, 69))
+    finally:
+        with cp.cuda.Device(1):
+            cp.cuda.Stream.null.use()
+
+
 def test_a_stream_of_the_wrong_device():
     with cp.cuda.Device(1):
         array = cp.zeros(4)
