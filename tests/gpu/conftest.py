@@ -55,9 +55,8 @@ def two_devices(devices):
 @pytest.fixture(autouse=True)
 def balance(request, devices, monkeypatch):
     """Hold every test to both ledgers: devview's, and that of CuPy's pool."""
-    import gpu_work
-
     import devview as dv
+    import gpu_work
 
     told: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(str(args.exc_value)))

@@ -64,6 +64,10 @@ def values(shape, dtype) -> np.ndarray:
 
 def logical_strides(array) -> tuple:
     """Give the strides [bytes] of the axes that have two items or more, if there are items."""
-    return tuple(
-        stride for stride, extent in zip(array.strides, array.shape, strict=True) if extent > 1
-    ) if 0 not in array.shape else ()
+    return (
+        tuple(
+            stride for stride, extent in zip(array.strides, array.shape, strict=True) if extent > 1
+        )
+        if 0 not in array.shape
+        else ()
+    )

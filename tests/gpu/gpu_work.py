@@ -19,7 +19,7 @@ SLOW_FILL = r"""
 extern "C" __global__ void slow_fill(int* items, int count, int first, long long spins) {
     unsigned int x = 1;
     for (long long i = 0; i < spins; ++i) x = x * 1664525u + 1013904223u;
-    if (x == 0) return;  // an odd number stays so modulo 2 now and then, but the loop must be run
+    if (x == 0) return;  // never: so that the loop is not left out
     for (int i = 0; i < count; ++i) items[i] = first + i;
 }
 """

@@ -6,11 +6,11 @@ import ctypes
 
 import numpy as np
 import pytest
+
+import devview as dv
 from gpu_layouts import LAYOUTS, Layout
 from gpu_peers import require
 from gpu_work import no_gc
-
-import devview as dv
 
 require("cuda.bindings", "cuda-bindings")
 core = require("cuda.core", "cuda-core")

@@ -14,10 +14,10 @@ import zlib
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import no_gc
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import no_gc
 
 cp = require("cupy", "cupy-cuda13x")
 
@@ -111,12 +111,16 @@ def test_mapped_files(tmp_path):
     path = tmp_path / "mapped"
     path.write_bytes(HOST.tobytes())
     array = cp.zeros((4, 6), "f4")
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
-        with dv.view(mapped) as view:
-            dv.copyto(dv.view(array), view.cast("f", (4, 6)))
-            assert (array.get() == HOST).all()
-            array *= 2
-            dv.copyto(view.cast("f", (4, 6)), dv.view(array))
+    with (
+        path.open("r+b") as file,
+        mmap.mmap(file.fileno(), 0) as mapped,
+        dv.view(mapped) as view,
+        view.cast("f", (4, 6)) as items,
+    ):
+        dv.copyto(dv.view(array), items)
+        assert (array.get() == HOST).all()
+        array *= 2
+        dv.copyto(items, dv.view(array))
     assert path.read_bytes() == (HOST * 2).tobytes()
 
 
@@ -161,7 +165,9 @@ def test_the_guard_forbids_what_is_implicit():
             lambda: view == view,
             lambda: np.asarray(view),
         ):
-            with pytest.raises((BufferError, ValueError, TypeError, RuntimeError), match="implicit"):
+            with pytest.raises(
+                (BufferError, ValueError, TypeError, RuntimeError), match="implicit"
+            ):
                 implicit()
         assert view.to("cpu").tolist() == [0.0] * 8
         with view.stage() as memory:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+import devview as dv
 from gpu_layouts import LAYOUTS, Layout, logical_strides, values
 from gpu_peers import require
 from gpu_work import no_gc
-
-import devview as dv
 
 cp = require("cupy", "cupy-cuda13x")
 ml_dtypes = require("ml_dtypes", "ml_dtypes")
@@ -212,7 +212,7 @@ def test_host_memory_is_refused_by_dlpack_and_copied_by_asarray():
 
 
 def test_read_only_views():
-    """CuPy has no read-only arrays: versioned capsules and dicts say it, and CuPy passes over it."""
+    """CuPy has no read-only arrays: it passes over what capsules and dicts say."""
     view = dv.zeros(4, "f", device="cuda").toreadonly()
     assert cp.from_dlpack(view).data.ptr == view.ptr
     assert cp.asarray(view).data.ptr == view.ptr

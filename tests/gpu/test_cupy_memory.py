@@ -1,13 +1,13 @@
-"""Memory of both libraries: released at the moment, seen in both pools; CuPy on devview's memory."""
+"""Memory of both: released at the moment, seen in both pools; CuPy on devview's memory."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import no_gc, slow_fill
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import no_gc, slow_fill
 
 cp = require("cupy", "cupy-cuda13x")
 

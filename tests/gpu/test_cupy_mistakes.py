@@ -9,9 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from gpu_peers import require
 
 import devview as dv
+from gpu_peers import require
 
 cp = require("cupy", "cupy-cuda13x")
 

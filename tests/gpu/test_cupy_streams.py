@@ -6,10 +6,10 @@ import hashlib
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import LAZY, slow_fill
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import LAZY, slow_fill
 
 cp = require("cupy", "cupy-cuda13x")
 

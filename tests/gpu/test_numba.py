@@ -1,4 +1,4 @@
-"""numba-cuda beside devview: the array interface both ways, kernels, streams, its memory manager."""
+"""numba-cuda beside devview: the array interface both ways, kernels, streams, memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import weakref
 
 import numpy as np
 import pytest
+
+import devview as dv
 from gpu_layouts import LAYOUTS, Layout, logical_strides
 from gpu_peers import require
 from gpu_work import SPINS, no_gc
-
-import devview as dv
 
 require("numba", "numba-cuda")
 cuda = require("numba.cuda", "numba-cuda")
@@ -134,7 +134,7 @@ def test_kernels_take_views():
 
 
 def test_kernels_take_bare_views_where_no_implicit_copy_is_allowed():
-    """numba looks for a buffer first, and would type the argument by the layout of a host copy."""
+    """It looks for a buffer first, and would type the argument by the layout of a host copy."""
     view = dv.copy(EXPECTED, device="cuda")
     with dv.transfer_guard("forbid"):
         _add[2, 32](view, 5)

@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import no_gc, slow_fill
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import no_gc, slow_fill
 
 cp = require("cupy", "cupy-cuda13x")
 require("numba", "numba-cuda")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import no_gc
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import no_gc
 
 torch = require("torch", "torch")
 
@@ -196,8 +196,10 @@ def test_pytorch_reads_what_devview_is_still_writing():
 
 def test_streams_of_pytorch_are_streams_for_devview():
     stream = torch.cuda.Stream()
-    for told in (stream, stream.cuda_stream) if hasattr(stream, "__cuda_stream__") else (
-        stream.cuda_stream,
+    for told in (
+        (stream, stream.cuda_stream)
+        if hasattr(stream, "__cuda_stream__")
+        else (stream.cuda_stream,)
     ):
         view = dv.zeros(64, device="cuda", stream=told)
         view.fill(3, stream=told)

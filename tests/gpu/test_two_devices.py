@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpu_peers import require
-from gpu_work import slow_fill
 
 import devview as dv
+from gpu_peers import require
+from gpu_work import slow_fill
 
 cp = require("cupy", "cupy-cuda13x")
 
