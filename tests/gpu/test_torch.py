@@ -235,6 +235,7 @@ def test_pytorchs_memory_from_devview():
         print(dv.memory_info("cuda").live_bytes - before)
         print([row.owned for row in dv.live() if row.ptr == tensor.data_ptr()])
         stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             other = tensor.clone()
         stream.synchronize()
