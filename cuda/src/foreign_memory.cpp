@@ -50,7 +50,8 @@ const char* told_type(cudaMemoryType type) noexcept {
         case cudaMemoryTypeManaged:
             return "managed memory";
         default:
-            return "memory that CUDA does not know";
+            return runtime().emulated ? "memory that CUDA does not know, which is emulated here"
+                                      : "memory that CUDA does not know";
     }
 }
 

@@ -13,6 +13,7 @@
 #include "array_description.hpp"
 #include "call_arguments.hpp"
 #include "devview/cuda/pointer.hpp"
+#include "devview/cuda/runtime.hpp"
 #include "devview/cuda/shared_stream.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
@@ -51,7 +52,8 @@ cuda::PointerPlace place_of_bytes(std::uintptr_t address, const ByteBounds& boun
     const auto last = cuda::place_of(base + bounds.high - 1);
     if (!is_cuda(first.device)) {
         throw LayoutError("data: address " + std::to_string(address) +
-                          " is memory that no CUDA device knows");
+                          " is memory that no CUDA device knows" +
+                          (cuda::runtime().emulated ? "; CUDA is emulated here" : ""));
     }
     if (first.device != last.device || first.id != last.id) {
         throw LayoutError("data: " + std::to_string(bounds.high - bounds.low) +

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <string>
 
+#include "devview/cuda/pointer.hpp"
 #include "devview/cuda/runtime.hpp"
+#include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "view_object.hpp"
 
@@ -54,12 +56,20 @@ Tensor* tensor_of(PyObject* capsule, const char* name) noexcept {
     return static_cast<Tensor*>(PyCapsule_GetPointer(capsule, name));
 }
 
+/// Where a producer that was told of no stream has made managed memory ready: the host, which reads
+/// it in place, waits for that stream.
+Stream made_ready_on() {
+    const GilRelease unlocked;
+    return cuda::legacy_stream(cuda::current_device());
+}
+
 template <class Tensor>
 View take_out(PyObject* capsule, const char* name, Tensor* tensor,
               const std::function<Stream(Device)>& stream_on) {
     TensorDescription read = read_dlpack(tensor);
     Stream stream = stream_on(read.device);
     require_place(read);
+    if (!stream && read.device.type == DeviceType::cuda_managed) stream = made_ready_on();
     // Both may have let other threads run, and any Python code.
     if (PyCapsule_GetName(capsule) != name) {
         throw BufferError("dlpack: the capsule was consumed or renamed meanwhile");

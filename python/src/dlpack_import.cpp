@@ -4,6 +4,7 @@
 #include <string>
 
 #include "arguments.hpp"
+#include "devview/cuda/pointer.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "dlpack_capsule.hpp"
@@ -133,12 +134,46 @@ bool out_of_reach(Device device) {
                       ", __dlpack_device__ said " + to_string(told));
 }
 
+/// A producer takes its stream from the current device: CuPy the one it orders, PyTorch refuses
+/// where that is not the memory's.
+class OnDevice {
+public:
+    explicit OnDevice(const std::optional<Device>& device) {
+        if (!device || device->type != DeviceType::cuda) return;
+        const GilRelease unlocked;
+        if (device->id < cuda::device_count()) guard_.emplace(device->id);
+    }
+    ~OnDevice() {
+        if (!guard_) return;
+        const GilRelease unlocked;
+        guard_.reset();
+    }
+    OnDevice(const OnDevice&) = delete;
+    OnDevice& operator=(const OnDevice&) = delete;
+
+private:
+    std::optional<cuda::DeviceGuard> guard_;
+};
+
+bool on_another_device(const std::optional<Device>& told) {
+    if (!told || told->type != DeviceType::cuda) return false;
+    const GilRelease unlocked;
+    return cuda::device_count() > 1 && told->id != cuda::current_device();
+}
+
+/// The capsule came from a call on another device than the memory's: see OnDevice.
+struct AskedElsewhere {};
+
 View consume(const ImportRequest& request, const py::object& method, bool to_host) {
     const std::optional<Device> told = told_device(request.object);
     const bool moved = to_host && told && out_of_reach(*told);
     const Device expected = moved ? kHost : told.value_or(kHost);
     const Stream stream = consumer_stream(request.stream, expected);
-    const py::object capsule = call_producer(method, {stream_argument(stream), true, moved});
+    py::object capsule;
+    {
+        const OnDevice there(told);
+        capsule = call_producer(method, {stream_argument(stream), true, moved});
+    }
     return take_capsule(capsule.ptr(), [&](Device device) {
         if (told && device != expected && !(moved && device == *told)) {
             refuse_place(device, expected);
@@ -160,7 +195,9 @@ py::object call_unasked(PyObject* object) {
         PyObject_VectorcallMethod(names().dlpack, values, 1, names().stream_and_version));
     if (!capsule) {
         py::error_already_set error;
-        if (!refuses_keywords(error)) throw error;
+        const bool again =
+            error.matches(PyExc_BufferError) && on_another_device(told_device(object));
+        if (!again && !refuses_keywords(error)) throw error;
     }
     return capsule;
 }
@@ -171,6 +208,7 @@ View take_unasked(PyObject* object, PyObject* capsule) {
         if (device == kHost) return Stream{};
         const std::optional<Device> told = told_device(object);
         if (told && *told != device) refuse_place(device, *told);
+        if (on_another_device(device)) throw AskedElsewhere();
         return consumer_stream(nullptr, device);
     });
 }
@@ -210,7 +248,10 @@ py::object from_dlpack(const py::object& object, const py::object& device, const
 std::optional<View> import_dlpack(const ImportRequest& request) {
     if (request.stream == nullptr && !PyCapsule_CheckExact(request.object)) {
         if (const py::object capsule = call_unasked(request.object)) {
-            return take_unasked(request.object, capsule.ptr());
+            try {
+                return take_unasked(request.object, capsule.ptr());
+            } catch (const AskedElsewhere&) {  // the capsule deletes its tensor
+            }
         }
     }
     return import_from(request, false);
@@ -221,7 +262,11 @@ PyObject* new_dlpack_view(PyObject* object) {
     const py::object capsule = call_unasked(object);
     if (!capsule) return nullptr;
     if (PyObject* const made = new_host_view(capsule.ptr())) return made;
-    return new_view(take_unasked(object, capsule.ptr()));
+    try {
+        return new_view(take_unasked(object, capsule.ptr()));
+    } catch (const AskedElsewhere&) {
+        return nullptr;
+    }
 }
 
 void bind_dlpack(py::module_& module) {

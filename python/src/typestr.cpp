@@ -43,7 +43,9 @@ std::string text_of_typestr(const std::string& typestr) {
     }
     const std::int64_t size = size_of_typestr(typestr);
     const char order = typestr[0];
-    const std::string prefix = order == '|' ? "" : std::string(1, order);
+    // Native order is said without a letter: memoryview reads items of format "i", not of "<i".
+    const bool native = order == '|' || order == '=' || order == (PY_LITTLE_ENDIAN ? '<' : '>');
+    const std::string prefix = native ? "" : std::string(1, order);
     const auto number = [&](const char* codes, std::initializer_list<std::int64_t> sizes) {
         std::size_t i = 0;
         for (const std::int64_t s : sizes) {

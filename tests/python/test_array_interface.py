@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -360,6 +362,22 @@ def test_without_data_the_object_itself_is_asked(data):
     assert v.tolist() == np.frombuffer(memory, "<u2", 6, 2).reshape(2, 3).tolist()
     v[0, 0] = 0
     assert memory[2:4] == b"\0\0"
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="missing: a little-endian machine")
+def test_native_order_is_said_without_a_letter():
+    """A memoryview reads items of format "i", and none of "<i"."""
+    for code in "?bhiqBHIQfd":
+        array = np.arange(3).astype(code)
+        told = {"version": 3, "shape": (3,), "typestr": array.dtype.str, "data": array}
+        v = dv.view(Interface(told))
+        assert v.format == code
+        assert memoryview(v).tolist() == array.tolist()
+        array = array.astype(array.dtype.newbyteorder(">"))
+        told |= {"typestr": array.dtype.str, "data": array}
+        v = dv.view(Interface(told))
+        assert v.format == (code if array.itemsize == 1 else ">" + code)
+        assert v.tolist() == array.tolist()
 
 
 @pytest.mark.parametrize("memory", [bytearray(range(12)), bytes(range(12))], ids=["rw", "ro"])

@@ -589,6 +589,51 @@ def test_a_device_is_asked_with_the_consumers_stream():
         dv.from_dlpack(Producer(None, (CUDA, 0)), stream=dv.Stream("cuda:1"))
 
 
+@EMULATED
+@pytest.mark.parametrize("take", [dv.view, dv.from_dlpack])
+@pytest.mark.parametrize("other", ["orders", "refuses"])
+def test_a_device_is_asked_while_it_is_current(take, other):
+    """CuPy orders a stream of the current device; PyTorch refuses where it is not the memory's."""
+    block = dv.zeros(24, "f", device="cuda:1")
+    current = []
+
+    def capsule(_producer):
+        current.append(dv._devview._current_device())
+        if other == "refuses" and current[-1] != 1:
+            raise BufferError("the tensor is on another device than the current one")
+        crafted = Crafted()
+        crafted.tensor.data, crafted.tensor.device = block.ptr, Device(CUDA, 1)
+        made.append(crafted)
+        return crafted.capsule()
+
+    made = []
+    view = take(Producer(capsule, (CUDA, 1)))
+    assert (view.device, view.ptr) == ("cuda:1", block.ptr)
+    assert current[-1] == 1
+    assert dv._devview._current_device() == 0
+    view.release()
+    assert [crafted.deleted for crafted in made] == [1] * len(made)
+
+
+@EMULATED
+@pytest.mark.parametrize("take", [dv.view, dv.from_dlpack])
+def test_managed_memory_is_ready_on_the_legacy_stream(take):
+    """Its producer is passed no stream, which means that one; the host reads in place."""
+    source = dv.zeros(24, "f", device=DEVICE)
+    block = dv.zeros(24, "f", device="managed")
+    with delay(20_000):
+        source.fill(7)
+        # Work that devview's view of the block knows nothing of, as a producer's.
+        theirs = dv.from_pointer(block.ptr, 24, "f", device="managed")
+        dv.copyto(theirs, source)
+        crafted = Crafted()
+        crafted.tensor.data, crafted.tensor.device = block.ptr, Device(MANAGED, 0)
+        view = take(Producer(crafted.capsule(), (MANAGED, 0)))
+        assert memoryview(view).tolist() == [[7.0] * 6] * 4
+        view.release()
+        theirs.release()
+
+
 class Old:
     """A producer of 2021."""
 
