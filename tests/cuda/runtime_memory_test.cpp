@@ -273,6 +273,7 @@ TEST_F(RuntimeMemory, PinnedMemoryFreedUnderAQueuedCopyIsNoticed) {
 }
 
 TEST_F(RuntimeMemory, HostPagesStayWhileAnOperationTouchesThem) {
+    filler().need(Feature::restart);  // the emulator's promise: elsewhere it is undefined
     constexpr std::size_t nbytes = 8 << 20;
     const cudaStream_t on = stream();  // Of device 0: the frees below wait for device 1 only.
     DV_OK(r->SetDevice(1));
