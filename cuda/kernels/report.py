@@ -226,8 +226,12 @@ def plain_names(names: list[str]) -> dict[str, str]:
 
 def print_table(kernels: list[Kernel]) -> None:
     """Print a line for each kernel and architecture."""
-    from rich.console import Console
-    from rich.table import Table
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        print("report: no table without rich (pip install rich); --json works", file=sys.stderr)
+        return
 
     table = Table(title="Kernels", row_styles=["", "dim"])
     table.add_column("kernel", overflow="fold")
@@ -291,6 +295,9 @@ def main(arguments: list[str] | None = None) -> int:
             ]
     except ToolError as error:
         print(f"report: {error}", file=sys.stderr)
+        return 2
+    if not kernels:
+        print("report: no kernels", file=sys.stderr)
         return 2
     if options.json:
         rows = [{**dataclasses.asdict(kernel), "faults": kernel.faults()} for kernel in kernels]
