@@ -53,11 +53,11 @@ struct StreamState {
     bool counted = false;  ///< made by cudaStreamCreateWithFlags and not destroyed
     bool closing = false;  ///< destroyed: its thread ends when the queue is empty
     bool started = false;
-    std::deque<Operation> queue{};  ///< the front one may be running
-    Ticket last = 0;                ///< newest operation
-    Ticket done = 0;                ///< everything up to here is finished
-    Ticket demand = 0;              ///< lazy streams run up to here
-    Ticket awake = 0;               ///< ticket of an operation that has begun its delay, or 0
+    std::deque<Operation> queue{};       ///< the front one may be running
+    Ticket last = 0;                     ///< newest operation
+    Ticket done = 0;                     ///< everything up to here is finished
+    Ticket demand = 0;                   ///< lazy streams run up to here
+    Ticket awake = 0;                    ///< ticket of an operation that has begun its delay, or 0
     std::shared_ptr<Capture> capture{};  ///< null: operations run
     std::vector<std::size_t> tail{};     ///< nodes that the next captured one comes after
     std::condition_variable work{};

@@ -22,8 +22,8 @@ def _entries() -> list[str]:
 
 
 def _call(name: str, *arguments) -> int:
-    (library,) = Path(dv.__file__).parent.glob("libdevview_cuda*.so*")
-    runtime = ctypes.CDLL(str(library))._ZN7devview4cuda7runtimeEv
+    # Found among the module's own libraries: another copy would have another runtime.
+    runtime = ctypes.CDLL(dv._devview.__file__)._ZN7devview4cuda7runtimeEv
     runtime.restype = ctypes.POINTER(ctypes.c_void_p)
     entry = runtime()[_entries().index(name)]
     types = [type(argument) for argument in arguments]

@@ -17,9 +17,10 @@ REFUSED = 900  # cudaErrorStreamCaptureUnsupported
 OUTSIDE = 905  # cudaErrorStreamCaptureIsolation
 
 
-@pytest.fixture
-def stream():
+def new_stream() -> dv.Stream:
+    """Make a stream to capture; no fixture, which would keep it for longer than the test."""
     if not captures.supported():
+        assert not dv.emulation.active
         pytest.skip("this runtime has no stream capture")
     return dv.Stream(CUDA)
 
@@ -28,7 +29,8 @@ def device_view(array, stream=None) -> dv.View:
     return dv.copy(np.ascontiguousarray(array), device=CUDA, stream=stream)
 
 
-def test_copies_and_fills_are_replayed(stream):
+def test_copies_and_fills_are_replayed():
+    stream = new_stream()
     source = pattern((8, 6), "i4")
     src, dst, filled = device_view(source), device_view(source * 0), device_view(source * 0)
     turned = device_view(np.zeros((6, 8), "i4"))
@@ -68,7 +70,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_the_host_waits_for_is_refused_and_the_capture_stays_valid(stream, name):
+def test_what_the_host_waits_for_is_refused_and_the_capture_stays_valid(name):
+    stream = new_stream()
     view = device_view(pattern((16,), "i4"), stream)
     stream.synchronize()
     with capture(stream), pytest.raises(dv.DeviceError, match="is capturing") as caught:
@@ -79,7 +82,8 @@ def test_what_the_host_waits_for_is_refused_and_the_capture_stays_valid(stream, 
 
 
 @pytest.mark.parametrize("request_", [memoryview, bytes, np.asarray])
-def test_a_buffer_is_refused_with_the_cause(stream, request_):
+def test_a_buffer_is_refused_with_the_cause(request_):
+    stream = new_stream()
     view = device_view(pattern((16,), "u1"), stream)
     stream.synchronize()
     with capture(stream), pytest.raises(Exception, match="is capturing") as caught:
@@ -94,7 +98,8 @@ def test_a_buffer_is_refused_with_the_cause(stream, request_):
     assert view.exports == 0
 
 
-def test_exports_to_a_consumer_that_captures(stream):
+def test_exports_to_a_consumer_that_captures():
+    stream = new_stream()
     view = device_view(pattern((16,), "i4"))
     with capture(stream):
         view.__dlpack__(stream=stream.handle)
@@ -104,7 +109,8 @@ def test_exports_to_a_consumer_that_captures(stream):
     assert view.tolist() == pattern((16,), "i4").tolist()
 
 
-def test_exports_of_a_view_whose_stream_captures(stream):
+def test_exports_of_a_view_whose_stream_captures():
+    stream = new_stream()
     view = device_view(pattern((16,), "i4"), stream)
     other = dv.Stream(CUDA)
     stream.synchronize()
@@ -119,7 +125,8 @@ def test_exports_of_a_view_whose_stream_captures(stream):
     view.__dlpack__(stream=other.handle)
 
 
-def test_an_event_of_a_capture_is_not_asked(stream):
+def test_an_event_of_a_capture_is_not_asked():
+    stream = new_stream()
     with capture(stream):
         event = stream.record()
         for ask in (event.query, event.synchronize):
@@ -132,7 +139,8 @@ def test_an_event_of_a_capture_is_not_asked(stream):
         assert caught.value.code == OUTSIDE
 
 
-def test_a_release_waits_for_the_end_and_gets_its_stream_once(stream):
+def test_a_release_waits_for_the_end_and_gets_its_stream_once():
+    stream = new_stream()
     memory = device_view(pattern((16,), "u1"))
     released = []
     with no_gc():
@@ -156,7 +164,8 @@ def test_a_release_waits_for_the_end_and_gets_its_stream_once(stream):
     assert dv.release_errors() == 0
 
 
-def test_the_captures_of_other_threads_are_not_disturbed(stream):
+def test_the_captures_of_other_threads_are_not_disturbed():
+    stream = new_stream()
     view = device_view(pattern((1000,), "i4"))
     failures = []
 

@@ -17,7 +17,7 @@ struct Objects {
     std::size_t pinned_blocks = 0, pinned_bytes = 0;
     std::size_t managed_blocks = 0, managed_bytes = 0;
     std::size_t streams = 0, events = 0, pools = 0;
-    std::size_t graphs = 0;  ///< instantiated ones, too; they own blocks that were allocated in them
+    std::size_t graphs = 0;  ///< and executable ones; they own what was allocated in them
     std::size_t queued = 0;  ///< operations not yet run
 };
 
