@@ -43,9 +43,7 @@ std::string text_of_typestr(const std::string& typestr) {
     }
     const std::int64_t size = size_of_typestr(typestr);
     const char order = typestr[0];
-    // Native order is said without a letter: memoryview reads items of format "i", not of "<i".
-    const bool native = order == '|' || order == '=' || order == (PY_LITTLE_ENDIAN ? '<' : '>');
-    const std::string prefix = native ? "" : std::string(1, order);
+    const std::string prefix = order == '|' ? "" : std::string(1, order);
     const auto number = [&](const char* codes, std::initializer_list<std::int64_t> sizes) {
         std::size_t i = 0;
         for (const std::int64_t s : sizes) {
@@ -161,7 +159,13 @@ bool is_typestr(const std::string& text) noexcept {
            std::string_view("<>|=").find(text[0]) != std::string_view::npos && is_letter(text[1]);
 }
 
-Format format_of_typestr(const std::string& typestr) { return Format(text_of_typestr(typestr)); }
+Format format_of_typestr(const std::string& typestr) {
+    std::string text = text_of_typestr(typestr);
+    // Native order is said without a letter: memoryview reads items of format "i", not of "<i".
+    const char native = PY_LITTLE_ENDIAN ? '<' : '>';
+    if (text[0] == '=' || text[0] == native) text.erase(0, 1);
+    return Format(std::move(text));
+}
 
 Format format_of_descr(const py::list& descr) { return Format(DescrReader().read(descr)); }
 
