@@ -6,6 +6,7 @@
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "devview/ipc.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/failed_device.hpp"
 #include "src/ipc_handle.hpp"
@@ -150,6 +151,7 @@ std::shared_ptr<Allocation> Imports::import(Answer& answer, const Stream& asked)
     const Stream stream = work_stream(id, asked);
     const DeviceGuard guard(id);
     require_working(id);
+    const RelaxedCapture undisturbing;
     auto import = std::make_unique<Imported>();
     // The handle is the number itself, not where it stands (cudaMemPoolImportFromShareableHandle).
     void* const file = reinterpret_cast<void*>(static_cast<std::intptr_t>(answer.file.get()));

@@ -4,6 +4,7 @@
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "devview/ipc.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/device_memory.hpp"
 #include "src/failed_device.hpp"
@@ -17,10 +18,12 @@ using namespace cuda;
 namespace {
 
 void destroy_pool(cudaMemPool_t pool) noexcept {
+    const RelaxedCapture undisturbing;
     release_step([&] { check(runtime().MemPoolDestroy(pool), "pool destroy"); });
 }
 
 cudaMemPool_t make_pool(int device) {
+    const RelaxedCapture undisturbing;
     int handles = 0;
     check(runtime().DeviceGetAttribute(&handles, cudaDevAttrMemoryPoolSupportedHandleTypes, device),
           "device attribute");
@@ -54,6 +57,7 @@ std::shared_ptr<Allocation> allocate_shareable(std::size_t nbytes, Device device
     if (nbytes == 0) return allocate_device(0, device.id, asked);
     require_device(device.id);
     const Stream stream = work_stream(device.id, asked);
+    require_no_capture("allocate", stream, "memory of a graph lives in its replays only");
     const DeviceGuard guard(device.id);
     require_working(device.id);
     const cudaMemPool_t pool = make_pool(device.id);
@@ -110,6 +114,7 @@ void SharedBlock::describe(Description& what) {
     const std::lock_guard lock(mutex_);
     if (!file_) {
         const DeviceGuard guard(device_);
+        const RelaxedCapture undisturbing;
         int file = -1;
         check(runtime().MemPoolExportToShareableHandle(&file, pool_,
                                                        cudaMemHandleTypePosixFileDescriptor, 0),

@@ -13,16 +13,8 @@ class Capture : public Emulated {
 protected:
     void SetUp() override {
         Emulated::SetUp();
+        cuda::filler().need(cuda::Feature::capture);
         on_ = cuda::make_stream(0);
-        cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-        if (cuda::runtime().StreamBeginCapture(cuda::handle_of(on_), cudaStreamCaptureModeGlobal) ==
-            cudaErrorNotSupported) {
-            GTEST_SKIP() << "this runtime has no stream capture";
-        }
-        cudaGraph_t graph = nullptr;
-        ASSERT_EQ(cuda::runtime().StreamEndCapture(cuda::handle_of(on_), &graph), cudaSuccess);
-        ASSERT_EQ(cuda::runtime().GraphDestroy(graph), cudaSuccess);
-        ASSERT_EQ(cuda::runtime().StreamIsCapturing(cuda::handle_of(on_), &status), cudaSuccess);
     }
     void TearDown() override {
         on_ = Stream{};
@@ -109,7 +101,7 @@ protected:
     /// Refused before anything is enqueued, with the capture as it was.
     void expect_refused_in_capture(const std::function<void()>& work) {
         begin();
-        cuda::emulation::clear_calls();
+        cuda::filler().clear_calls();
         expect_refused(work);
         for (const char* call : {"cudaMemcpyAsync", "cudaMemcpy2DAsync", "cudaMemsetAsync",
                                  "cudaLaunchKernel", "cudaMallocAsync", "cudaHostAlloc"}) {

@@ -37,7 +37,7 @@ TEST_F(Capture, AFreeOnTheStreamWaitsForItsEnd) {
     const std::size_t live = memory_gauge(cuda_device(0)).live_bytes;
     auto block = allocate(1000, cuda_device(0), on_);
     drain();
-    emulation::clear_calls();
+    filler().clear_calls();
     begin();
     block.reset();
     EXPECT_EQ(memory_gauge(cuda_device(0)).live_bytes, live);  // counted as gone all the same
@@ -110,7 +110,7 @@ TEST_F(Capture, AReleaseAfterAHeldUseWaitsForTheEarlierWork) {
         EXPECT_EQ(counted.releases, 1) << waiting;
         EXPECT_EQ(counted.at, home);
         cuda::synchronize(counted.at);
-        EXPECT_EQ(*static_cast<int*>(emulation::peek(memory.data())), 5);
+        EXPECT_EQ(*static_cast<int*>(filler().peek(memory.data())), 5);
     }
 }
 
@@ -149,7 +149,7 @@ TEST_F(Capture, ManyReleasesWaitTogether) {
     begin();
     blocks.clear();
     expect_valid_capture();
-    emulation::clear_calls();
+    filler().clear_calls();
     trim();
     EXPECT_EQ(count("cudaFreeAsync"), 50u);
 }
@@ -230,7 +230,7 @@ TEST_F(Capture, WhatMayFailAsynchronouslyDoesNotDisturbItEither) {
     block->uses()->record(other);
     begin();
     std::thread([&] {
-        emulation::fail("cudaEventRecord", 1, cudaErrorUnknown);
+        filler().fail("cudaEventRecord", 1, cudaErrorUnknown);
         block.reset();
         trim();
     }).join();
@@ -277,6 +277,7 @@ TEST_F(Capture, ARestartMakesTheReleasesThatWait) {
     EmulatorOptions options;
     options.devices = 3;
     options.memory = kMemory;
+    filler().need(Feature::restart);
     emulate(options);  // nothing of it is alive
 }
 

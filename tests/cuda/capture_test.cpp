@@ -154,7 +154,7 @@ TEST_F(Capture, EarlierWorkOnARawHandleIsDoneBefore) {
     set_delay(20000);
     fill(src, &value, raw);
     begin();
-    emulation::clear_calls();
+    filler().clear_calls();
     copy(dst, src, on_);
     EXPECT_GE(count("cudaEventSynchronize"), 1u);
     EXPECT_EQ(count("cudaStreamWaitEvent"), 0u);
@@ -287,7 +287,7 @@ TEST_F(Capture, AConsumerThatCapturesIsGivenWhatIsDone) {
     begin();
     view.allocation()->uses()->order(consumer);
     view.allocation()->uses()->record(consumer);
-    EXPECT_EQ(*static_cast<int*>(emulation::peek(view.data())), 47);
+    EXPECT_EQ(*static_cast<int*>(filler().peek(view.data())), 47);
     order_after(legacy_stream(0), consumer);
     EXPECT_EQ(join_shared_stream(with_stream), on_);
     set_delay(0);
@@ -328,7 +328,7 @@ TEST_F(Capture, TheLegacyStreamIsLeftAloneWhileABlockingStreamCaptures) {
     refused([&] { query(legacy_stream(0)); });
     refused([&] { Event::record(legacy_stream(0)); });
     refused([&] { Staging(dst, false); });
-    emulation::clear_calls();
+    filler().clear_calls();
     dropped.reset();
     pinned.reset();
     EXPECT_EQ(count("cudaFreeAsync"), 0u);

@@ -39,6 +39,10 @@ const char* name_of(Feature feature) {
             return "copies that stage pageable memory";
         case Feature::peers:
             return "peer access";
+        case Feature::capture:
+            return "stream capture";
+        case Feature::ipc:
+            return "pools that another process opens";
         case Feature::strict:
             return "arguments checked as CUDA's reference says";
     }
@@ -82,7 +86,7 @@ public:
                    can;
         }
         return feature == Feature::eager || feature == Feature::free_waits ||
-               feature == Feature::strict;
+               feature == Feature::capture || feature == Feature::ipc || feature == Feature::strict;
     }
     void start(const EmulatorOptions& options) override {
         need_devices(options.devices);
@@ -119,6 +123,8 @@ public:
             case Feature::order:
             case Feature::ledger:
             case Feature::restart:
+            case Feature::capture:
+            case Feature::ipc:
             case Feature::strict:
                 return false;
             case Feature::eager:

@@ -29,6 +29,8 @@ enum class Feature {
     free_waits,  ///< cudaFree waits for the device
     staging,     ///< asynchronous copies of pageable memory stage it or wait
     peers,       ///< devices reach each other's memory
+    capture,     ///< streams that capture, and graphs
+    ipc,         ///< pools that another process opens
     strict,      ///< every argument is checked as CUDA's reference says; cudaemu takes some unseen
 };
 

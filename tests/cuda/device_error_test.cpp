@@ -39,20 +39,20 @@ TEST_F(DeviceErrors, WithoutAUsableDriverTheMessageTellsWhatToDo) {
         {cudaErrorNotSupported, "no CUDA device: "},
     };
     for (const auto& [code, words] : causes) {
-        emulation::fail("cudaGetDeviceCount", 1, code);
+        filler().fail("cudaGetDeviceCount", 1, code);
         const std::string text = message_of([] { allocate(8, cuda_device(0)); }, code);
         EXPECT_NE(text.find(words), std::string::npos) << text;
         EXPECT_NE(text.find("devview.emulate()"), std::string::npos) << text;
         EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess) << text;
-        emulation::fail("cudaGetDeviceCount", 1, code);
+        filler().fail("cudaGetDeviceCount", 1, code);
         EXPECT_EQ(device_count(), 0);
         EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess) << text;
     }
 }
 
 TEST_F(DeviceErrors, WithoutADriverItsVersionIsZero) {
-    emulation::fail("cudaGetDeviceCount", 1, cudaErrorInsufficientDriver);
-    emulation::fail("cudaDriverGetVersion", 1, cudaErrorInsufficientDriver);
+    filler().fail("cudaGetDeviceCount", 1, cudaErrorInsufficientDriver);
+    filler().fail("cudaDriverGetVersion", 1, cudaErrorInsufficientDriver);
     const std::string text = message_of([] { require_device(0); }, cudaErrorInsufficientDriver);
     EXPECT_NE(text.find("no NVIDIA driver was found"), std::string::npos) << text;
     EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess);
@@ -68,8 +68,9 @@ TEST_F(DeviceErrors, RuntimeTellsOfItself) {
 
 /// A process of its own: the runtime goes, then somebody wants memory.
 [[noreturn]] void use_while_unloading() {
+    filler().need(Feature::restart);
     emulate(EmulatorOptions{});
-    emulation::fail("cudaGetDeviceCount", 1, cudaErrorCudartUnloading);
+    filler().fail("cudaGetDeviceCount", 1, cudaErrorCudartUnloading);
     try {
         require_device(0);
     } catch (const DeviceError& error) {
@@ -92,7 +93,7 @@ void break_device(int id) {
     const DeviceGuard guard(id);
     void* victim = nullptr;
     check(runtime().Malloc(&victim, 64), "malloc of another");
-    emulation::fail("memset", 1, cudaErrorIllegalAddress);
+    filler().fail("memset", 1, cudaErrorIllegalAddress);
     check(runtime().MemsetAsync(victim, 0, 4, cudaStreamLegacy), "memset of another");
     EXPECT_EQ(runtime().DeviceSynchronize(), cudaErrorIllegalAddress);
     EXPECT_EQ(runtime().Free(victim), cudaErrorIllegalAddress);
@@ -102,7 +103,7 @@ void break_device(int id) {
 TEST_F(DeviceErrors, StickyErrorTellsWhereItWasFirstSeen) {
     const Stream stream = make_stream(1);
     break_device(1);
-    emulation::clear_calls();
+    filler().clear_calls();
     for (int attempt = 0; attempt < 2; ++attempt) {
         try {
             synchronize(stream);
@@ -129,7 +130,7 @@ TEST_F(DeviceErrors, StickyErrorTellsWhereItWasFirstSeen) {
 
 TEST_F(DeviceErrors, OneOffErrorsAreNotSticky) {
     for (const cudaError_t code : {cudaErrorIllegalAddress, cudaErrorInvalidValue}) {
-        emulation::fail("cudaMallocAsync", 1, code);
+        filler().fail("cudaMallocAsync", 1, code);
         try {
             allocate(8, cuda_device(1));
             FAIL();
@@ -152,7 +153,7 @@ TEST_F(DeviceErrors, DropsOnAFailedDeviceAreToldOnce) {
     EXPECT_EQ(release_errors() - before, 1u) << "nothing else has told of the failure";
     failed_releases_ = release_errors();
     EXPECT_THROW(synchronize(legacy_stream(2)), DeviceError);
-    emulation::clear_sticky();
+    filler().clear_sticky();
     EXPECT_NO_THROW(allocate(8, cuda_device(2)));
     views.push_back(make_view({16}, cuda_device(2)));
     break_device(2);
@@ -165,7 +166,7 @@ TEST_F(DeviceErrors, DeviceThatWorksAgainIsUsedAgain) {
     break_device(1);
     EXPECT_THROW(synchronize(legacy_stream(1)), DeviceError);
     EXPECT_THROW(allocate(8, cuda_device(1)), DeviceError);
-    emulation::clear_sticky();
+    filler().clear_sticky();
     EXPECT_NO_THROW(allocate(8, cuda_device(1)));
     break_device(1);
     try {
@@ -222,9 +223,9 @@ std::vector<Operation> operations() {
 
 /// Names of the calls that `operation` makes, each as often as it is made.
 std::vector<std::string> calls_of(const Operation& operation) {
-    emulation::clear_calls();
+    filler().clear_calls();
     operation.run();
-    std::vector<std::string> names = emulation::calls();
+    std::vector<std::string> names = filler().calls();
     drain();
     names.erase(std::remove_if(names.begin(), names.end(),
                                [](const std::string& name) {
@@ -256,12 +257,12 @@ protected:
                                   std::to_string(nth) + (foreign ? ", foreign error" : "");
         ASSERT_EQ(runtime().SetDevice(2), cudaSuccess);
         if (foreign) leave_foreign_error();
-        emulation::fail(name, nth, cudaErrorNotYetImplemented);
+        filler().fail(name, nth, cudaErrorNotYetImplemented);
         try {
             operation.run();
         } catch (const Error&) {
         }
-        emulation::clear_faults();
+        filler().clear_faults();
         EXPECT_EQ(current_device_now(), 2) << where;
         const cudaError_t slot = runtime().GetLastError();
         // The runtime keeps one error: a failed call of ours takes the foreign one's place.
@@ -294,7 +295,7 @@ TEST_F(EveryCallFails, WithoutAFailureAForeignErrorStays) {
         operation.run();
         drain();
         leave_foreign_error();
-        emulation::clear_calls();
+        filler().clear_calls();
         operation.run();
         const cudaError_t slot = runtime().GetLastError();
         // An answer of "not ready" is a failed call for the runtime, and takes the slot.
@@ -307,7 +308,7 @@ TEST_F(EveryCallFails, WithoutAFailureAForeignErrorStays) {
 
 TEST_F(EveryCallFails, SetDeviceThatFailsHalfwayIsUndone) {
     ASSERT_EQ(runtime().SetDevice(2), cudaSuccess);
-    emulation::fail("cudaSetDevice", 1, cudaErrorMemoryAllocation);
+    filler().fail("cudaSetDevice", 1, cudaErrorMemoryAllocation);
     EXPECT_THROW(DeviceGuard guard(1), DeviceError);
     EXPECT_EQ(current_device_now(), 2);
     EXPECT_EQ(count("cudaSetDevice"), 3u) << "ours, the one that failed, and the way back";

@@ -20,6 +20,7 @@ protected:
         options.devices = 3;
         options.memory = kMemory;
         options.hasty = true;
+        filler().need(Feature::restart);
         emulate(options);
     }
 };
@@ -46,7 +47,7 @@ TEST_F(Exhausted, EveryWayToDeviceMemoryRetriesOnceAndThenTells) {
         [] { devview_torch_alloc(100 * kMiB, 1, nullptr); },
     };
     for (const auto& way : ways) {
-        emulation::clear_calls();
+        filler().clear_calls();
         try {
             way();
             ADD_FAILURE() << "no OutOfMemory";
@@ -70,6 +71,7 @@ TEST_F(Exhausted, FragmentedQuotaServesWhatTheModelSays) {
     options.devices = 3;
     options.memory = kQuota;
     options.hasty = true;
+    filler().need(Feature::restart);
     emulate(options);
     std::mt19937 random(1);
     std::vector<std::shared_ptr<Allocation>> blocks;
@@ -102,8 +104,8 @@ TEST_F(Exhausted, FragmentedQuotaServesWhatTheModelSays) {
 TEST_F(Exhausted, PinnedMemoryThatTheSystemRefusesIsTriedOnceMore) {
     { const auto cached = allocate(1000, kPinned); }
     for (int k = 1; k <= 2; ++k)
-        emulation::fail("cudaHostAlloc", k, cudaErrorMemoryAllocation);
-    emulation::clear_calls();
+        filler().fail("cudaHostAlloc", k, cudaErrorMemoryAllocation);
+    filler().clear_calls();
     try {
         allocate(2000, kPinned);
         FAIL();
@@ -119,17 +121,17 @@ TEST_F(Exhausted, PinnedMemoryThatTheSystemRefusesIsTriedOnceMore) {
 
 TEST_F(Exhausted, ManagedMemoryIsTriedOnceMore) {
     for (const char* name : {"cudaMallocFromPoolAsync", "cudaMallocManaged"}) {
-        emulation::fail(name, 1, cudaErrorMemoryAllocation);
-        if (name[10] == 'M') emulation::fail("cudaMemPoolCreate", 1, cudaErrorNotSupported);
+        filler().fail(name, 1, cudaErrorMemoryAllocation);
+        if (name[10] == 'M') filler().fail("cudaMemPoolCreate", 1, cudaErrorNotSupported);
         EXPECT_NO_THROW(allocate(1000, kManaged)) << name;
         EXPECT_GT(count("cudaDeviceSynchronize"), 0u);
         trim();
-        emulation::clear_faults();
-        emulation::fail(name, 1, cudaErrorMemoryAllocation);
-        emulation::fail(name, 2, cudaErrorMemoryAllocation);
-        if (name[10] == 'M') emulation::fail("cudaMemPoolCreate", 1, cudaErrorNotSupported);
+        filler().clear_faults();
+        filler().fail(name, 1, cudaErrorMemoryAllocation);
+        filler().fail(name, 2, cudaErrorMemoryAllocation);
+        if (name[10] == 'M') filler().fail("cudaMemPoolCreate", 1, cudaErrorNotSupported);
         EXPECT_THROW(allocate(1000, kManaged), OutOfMemory) << name;
-        emulation::clear_faults();
+        filler().clear_faults();
         EXPECT_NO_THROW(allocate(1000, kManaged)) << name;
         EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess);
         drain();
@@ -152,15 +154,15 @@ TEST_F(Exhausted, TrimServesEveryDevice) {
 class Managed : public Emulated {};
 
 TEST_F(Managed, BlocksComeFromAPoolInStreamOrder) {
-    emulation::clear_calls();
+    filler().clear_calls();
     allocate(1000, kManaged);
     EXPECT_EQ(count("cudaMallocFromPoolAsync"), 1u);
     EXPECT_EQ(count("cudaFreeAsync"), 1u);
     EXPECT_EQ(count("cudaMallocManaged"), 0u);
     EXPECT_EQ(count("cudaMemPoolSetAccess"), 1u) << "three devices";
-    EXPECT_EQ(emulation::objects().pools, 1u);
+    EXPECT_EQ(filler().objects().pools, 1u);
     trim();
-    EXPECT_EQ(emulation::objects().pools, 0u);
+    EXPECT_EQ(filler().objects().pools, 0u);
 }
 
 TEST_F(Managed, HostWaitsForTheAllocation) {
@@ -183,12 +185,12 @@ TEST_F(Managed, FreesComeAfterEveryStreamThatUsedTheBlock) {
     set_delay(20000);
     copy(seen, source, one);
     copy(target, source, two);
-    emulation::clear_calls();
+    filler().clear_calls();
     source.release();
     EXPECT_EQ(count("cudaEventSynchronize") + count("cudaStreamSynchronize"), 0u);
-    EXPECT_GT(emulation::objects().managed_blocks, 0u);
+    EXPECT_GT(filler().objects().managed_blocks, 0u);
     drain();
-    EXPECT_EQ(emulation::objects().managed_blocks, 0u);
+    EXPECT_EQ(filler().objects().managed_blocks, 0u);
     EXPECT_EQ(items(seen), pattern(1 << 16, 9));
     EXPECT_EQ(items(target), pattern(1 << 16, 9));
 }
@@ -205,15 +207,16 @@ TEST_F(Managed, WithoutAPoolCudaMallocManagedServes) {
         options.devices = 3;
         options.memory = kMemory;
         trim();
+        filler().need(Feature::restart);
         emulate(options);
-        emulation::fail(name, 1, code);
+        filler().fail(name, 1, code);
         for (int k = 0; k < 2; ++k) {
             const auto block = allocate_zeroed(1000, kManaged);
             EXPECT_EQ(static_cast<const char*>(block->data())[999], 0);
         }
         EXPECT_EQ(count("cudaMallocManaged"), 2u) << name;
         EXPECT_EQ(count("cudaMemPoolCreate"), 1u) << name << ": asked once";
-        EXPECT_EQ(emulation::objects().pools, 0u) << name;
+        EXPECT_EQ(filler().objects().pools, 0u) << name;
         EXPECT_EQ(runtime().PeekAtLastError(), cudaSuccess) << name;
     }
 }
@@ -223,6 +226,7 @@ TEST_F(Managed, WithoutConcurrentAccessThereIsNoPool) {
     options.devices = 3;
     options.memory = kMemory;
     options.concurrent_managed = false;
+    filler().need(Feature::restart);
     emulate(options);
     allocate(100, kManaged);
     EXPECT_EQ(count("cudaMallocManaged"), 1u);

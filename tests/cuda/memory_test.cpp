@@ -398,7 +398,8 @@ TEST_F(Pinned, AllocationOverTheLimitIsOutOfMemory) {
         allocate(4000, kPinned);
         FAIL();
     } catch (const OutOfMemory& error) {
-        EXPECT_STREQ(error.what(), "allocate: pinned: 4000 bytes requested, 1000 used, limit 4096; 0 cached");
+        EXPECT_STREQ(error.what(),
+                     "allocate: pinned: 4000 bytes requested, 1000 used, limit 4096; 0 cached");
         EXPECT_EQ(error.limit(), 4096u);
     }
     EXPECT_NO_THROW(allocate(3096, kPinned));
