@@ -56,6 +56,7 @@ void trim_pool(int id) noexcept {
 /// What others hold shows here: the pool serves every library of the process, the device every
 /// process.
 std::string others_share(int id, std::size_t available) {
+    const RelaxedCapture undisturbing;
     cudaMemPool_t pool = nullptr;
     std::uint64_t reserved = 0, in_use = 0;
     cudaError_t status = runtime().DeviceGetDefaultMemPool(&pool, id);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "devview/error.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/stream.hpp"
 
@@ -28,6 +29,7 @@ bool all_concurrent(int count) {
 }
 
 void destroy(cudaMemPool_t pool) noexcept {
+    const RelaxedCapture undisturbing;
     release_step([&] { check(runtime().MemPoolDestroy(pool), "pool destroy"); });
 }
 
@@ -136,6 +138,7 @@ void ManagedPool::close() noexcept {
 
 /// Queued frees give nothing to trim. The devices are not synchronised: somebody may capture there.
 void ManagedPool::trim() noexcept {
+    const RelaxedCapture undisturbing;
     const Stream queued = frees();
     if (queued) release_step([&] { synchronize(queued); });
     const std::lock_guard lock(mutex_);

@@ -59,6 +59,7 @@ TEST_F(DeviceErrors, WithoutADriverItsVersionIsZero) {
 }
 
 TEST_F(DeviceErrors, RuntimeTellsOfItself) {
+    filler().need(Feature::restart);
     const RuntimeInfo info = runtime_info();
     EXPECT_TRUE(info.emulated);
     EXPECT_EQ(info.driver_version, 13000);
@@ -90,6 +91,7 @@ TEST(DriverGone, UseSaysThatTheProcessIsExiting) {
 
 /// Makes device `id` fail by a kernel that somebody else launched.
 void break_device(int id) {
+    filler().need(Feature::restart);  // where a failed device gives back what it had
     const DeviceGuard guard(id);
     void* victim = nullptr;
     check(runtime().Malloc(&victim, 64), "malloc of another");
@@ -101,6 +103,7 @@ void break_device(int id) {
 }
 
 TEST_F(DeviceErrors, StickyErrorTellsWhereItWasFirstSeen) {
+    Filler::need_devices(3);
     const Stream stream = make_stream(1);
     break_device(1);
     filler().clear_calls();
@@ -143,6 +146,7 @@ TEST_F(DeviceErrors, OneOffErrorsAreNotSticky) {
 }
 
 TEST_F(DeviceErrors, DropsOnAFailedDeviceAreToldOnce) {
+    Filler::need_devices(3);
     std::vector<View> views;
     for (int k = 0; k < 5; ++k) {
         views.push_back(make_view({16}, cuda_device(2), 1, Format("i"), make_stream(2)));
@@ -163,6 +167,7 @@ TEST_F(DeviceErrors, DropsOnAFailedDeviceAreToldOnce) {
 }
 
 TEST_F(DeviceErrors, DeviceThatWorksAgainIsUsedAgain) {
+    Filler::need_devices(2);
     break_device(1);
     EXPECT_THROW(synchronize(legacy_stream(1)), DeviceError);
     EXPECT_THROW(allocate(8, cuda_device(1)), DeviceError);
@@ -190,33 +195,36 @@ View strided(Device device) { return dense_view(allocate(256, device), {8, 8}).s
 
 /// Everything a user can ask for, on devices 1 and 2. Each leaves nothing behind.
 std::vector<Operation> operations() {
+    Filler::need_devices(3);
+    // Not cuda_device(): it asks for the number of devices, which may be the call that fails.
+    const auto on = [](int id) { return Device{DeviceType::cuda, id}; };
     return {
-        {"allocate", [] { allocate(100, cuda_device(1)); }},
-        {"allocate zeroed", [] { allocate_zeroed(100, cuda_device(1), make_stream(1)); }},
-        {"allocate pinned", [] { allocate(100, kPinned); }},
-        {"allocate managed", [] { allocate_zeroed(100, kManaged); }},
-        {"resize", [] { resize(allocate(100, cuda_device(1)), 200); }},
-        {"stream", [] { synchronize(make_stream(2)); }},
-        {"query", [] { (void)query(make_stream(2)); }},
-        {"event", [] { Event::record(make_stream(1)).order(make_stream(2)); }},
+        {"allocate", [=] { allocate(100, on(1)); }},
+        {"allocate zeroed", [=] { allocate_zeroed(100, on(1), make_stream(1)); }},
+        {"allocate pinned", [=] { allocate(100, kPinned); }},
+        {"allocate managed", [=] { allocate_zeroed(100, kManaged); }},
+        {"resize", [=] { resize(allocate(100, on(1)), 200); }},
+        {"stream", [=] { synchronize(make_stream(2)); }},
+        {"query", [=] { (void)query(make_stream(2)); }},
+        {"event", [=] { Event::record(make_stream(1)).order(make_stream(2)); }},
         {"elapsed",
-         [] {
+         [=] {
              const Stream stream = make_stream(1);
              const Event first = Event::record(stream, true), last = Event::record(stream, true);
              last.wait();
              (void)first.elapsed(last);
          }},
-        {"memory info", [] { device_memory(1); }},
-        {"copy up", [] { copy(strided(cuda_device(1)), strided(kCpu)); }},
-        {"copy down", [] { copy(strided(kCpu), strided(cuda_device(2)), make_stream(2)); }},
-        {"copy across", [] { copy(strided(cuda_device(1)), strided(cuda_device(2))); }},
-        {"fill", [] { fill(strided(cuda_device(1)), "abcd", make_stream(1)); }},
-        {"stage", [] { stage(strided(cuda_device(1)), true, make_stream(1))->wait(); }},
-        {"trim", [] { trim(); }},
+        {"memory info", [=] { device_memory(1); }},
+        {"copy up", [=] { copy(strided(on(1)), strided(kCpu)); }},
+        {"copy down", [=] { copy(strided(kCpu), strided(on(2)), make_stream(2)); }},
+        {"copy across", [=] { copy(strided(on(1)), strided(on(2))); }},
+        {"fill", [=] { fill(strided(on(1)), "abcd", make_stream(1)); }},
+        {"stage", [=] { stage(strided(on(1)), true, make_stream(1))->wait(); }},
+        {"trim", [=] { trim(); }},
         {"pointer",
-         [] {
-             const auto block = allocate(10, cuda_device(1));
-             require_memory_on(cuda_device(1), block->data(), 10);
+         [=] {
+             const auto block = allocate(10, on(1));
+             require_memory_on(on(1), block->data(), 10);
          }},
     };
 }
@@ -250,6 +258,10 @@ void leave_foreign_error() {
 
 class EveryCallFails : public Emulated {
 protected:
+    void SetUp() override {
+        Emulated::SetUp();
+        filler().need(Feature::order);
+    }
     /// Runs `operation` with the nth call of `name` failing; whatever happens, device and slot are
     /// as they must be.
     void run_failing(const Operation& operation, const std::string& name, int nth, bool foreign) {
@@ -307,6 +319,7 @@ TEST_F(EveryCallFails, WithoutAFailureAForeignErrorStays) {
 }
 
 TEST_F(EveryCallFails, SetDeviceThatFailsHalfwayIsUndone) {
+    filler().need(Feature::restart);  // counts of calls that were made to fail
     ASSERT_EQ(runtime().SetDevice(2), cudaSuccess);
     filler().fail("cudaSetDevice", 1, cudaErrorMemoryAllocation);
     EXPECT_THROW(DeviceGuard guard(1), DeviceError);

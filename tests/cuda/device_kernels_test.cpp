@@ -228,7 +228,10 @@ TEST_F(DeviceKernels, LeaveAnothersErrorInTheSlot) {
 }
 
 TEST_F(DeviceKernels, NoUnitsAreNoLaunch) {
-    const CopyPlan plan{1, 1, 0, 0, 0, {}, {}, {}};
+    CopyPlan plan{};
+    plan.ndim = 1;
+    plan.unit = 1;
+    plan.count = plan.extents[0] = 16;
     filler().clear_calls();
     DV_OK(r->kernels.pack(plan, nullptr, nullptr, 5, 0, own_));
     DV_OK(r->StreamSynchronize(own_));
