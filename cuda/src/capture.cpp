@@ -62,6 +62,7 @@ CaptureState capture_state(const Stream& stream) {
 }
 
 bool work_runs(const Stream& stream) noexcept {
+    const Releasing releasing;  // what is swallowed here has not been told to anybody
     try {
         return capture_state(stream).runs();
     } catch (const std::exception&) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,11 @@ FOREIGN = {"test_native", "test_layering"}
 # `--import-mode=importlib` leaves sys.path alone: `import support` needs this folder.
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer")
+
+
+def pytest_itemcollected(item):
+    """Ids without addresses: every process of a run must collect the same ones."""
+    item._nodeid = re.sub(r" at 0x[0-9a-f]+", "", item.nodeid)
 
 
 FAILED = pytest.StashKey[bool]()

@@ -274,7 +274,7 @@ def test_refusals_of_the_table_are_told(error):
         (lambda _object, _out: -1, "returned -1 and set no exception"),
         (lambda _object, _out: 7, "returned 7 and set no exception"),
         (lambda _object, _out: 0, "returned 0 and no tensor"),
-        (C_BAD_ARGUMENT, "bad argument"),
+        pytest.param(C_BAD_ARGUMENT, "bad argument", id="bad argument"),
     ],
 )
 def test_entries_that_give_nothing(entry, words):
@@ -378,7 +378,7 @@ def test_the_callers_stream_waits_for_the_producers():
     [
         (None, "current_work_stream is null, for memory on cuda:1"),
         (lambda *_: -1, "current_work_stream returned -1 and set no exception"),
-        (C_BAD_ARGUMENT, "bad argument"),
+        pytest.param(C_BAD_ARGUMENT, "bad argument", id="bad argument"),
     ],
 )
 def test_streams_that_are_not_told(entry, words):
