@@ -76,8 +76,8 @@ std::shared_ptr<Allocation> allocate_managed(std::size_t nbytes) {
     block.uses = make_uses(Stream{});
     const Made made = malloc_managed(nbytes);
     try {
-        // Whoever comes first, host or stream, waits for the allocation as for any other use.
-        if (made.release == free_to_pool) block.uses->record(ManagedPool::get().stream());
+        // The address may go to anybody, who then touches it. Nothing else is on that stream.
+        if (made.release == free_to_pool) synchronize(ManagedPool::get().stream());
         block.data = block.context = made.data;
         block.release = made.release;
         return Allocation::adopt(std::move(block));
