@@ -40,10 +40,23 @@ function(devview_sanitize target)
     endif()
 endfunction()
 
+# Counts of executed lines; of a .cu file its host code. Counters are atomic: streams are threads.
+function(devview_coverage target)
+    if(DEVVIEW_COVERAGE)
+        target_compile_options(
+            ${target}
+            PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:--coverage;-fprofile-update=atomic>"
+                    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=--coverage,-fprofile-update=atomic>"
+        )
+        target_link_options(${target} PRIVATE "$<HOST_LINK:--coverage>")
+    endif()
+endfunction()
+
 # All of the above for one target.
 function(devview_setup target)
     devview_warnings(${target})
     devview_sanitize(${target})
+    devview_coverage(${target})
 endfunction()
 
 # Sets `out` to the files that match; a new file needs no edit of a CMakeLists.txt.

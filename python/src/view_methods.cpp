@@ -247,7 +247,8 @@ PyMethodDef view_methods[] = {
      "view: dv.import_handle().\n\nOf memory made with ``Allocation(..., shareable=True)``; other "
      "memory raises BufferError. The host waits for\nall work on the memory so far. The handle "
      "keeps nothing alive: it may be opened any number of times while\nthe memory lives, and is "
-     "stale afterwards. Importers count in ``allocation.exports`` and keep the memory.\nLinux only."},
+     "stale afterwards. Importers count in ``allocation.exports`` and keep the memory.\nLinux "
+     "only."},
     {"__enter__", simple<enter>, METH_NOARGS, "The view itself."},
     FAST("__exit__", leave, "Releases the view."),
     FAST("tobytes", tobytes,

@@ -54,10 +54,7 @@ public:
 class DEVVIEW_CORE_API DeviceError : public Error {
 public:
     DeviceError(const std::string& what, int code, std::string name, std::string first_seen = {})
-        : Error(what),
-          code_(code),
-          name_(std::move(name)),
-          first_seen_(std::move(first_seen)) {}
+        : Error(what), code_(code), name_(std::move(name)), first_seen_(std::move(first_seen)) {}
     ~DeviceError() override;
     int code() const noexcept { return code_; }
     const std::string& name() const noexcept { return name_; }
