@@ -590,6 +590,7 @@ def test_a_device_is_asked_with_the_consumers_stream():
 
 
 @EMULATED
+@TWO_DEVICES
 @pytest.mark.parametrize("take", [dv.view, dv.from_dlpack])
 @pytest.mark.parametrize("other", ["orders", "refuses"])
 def test_a_device_is_asked_while_it_is_current(take, other):
