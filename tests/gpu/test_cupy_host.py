@@ -162,13 +162,14 @@ def test_the_guard_forbids_what_is_implicit():
             lambda: bytes(view),
             lambda: hashlib.sha256(view),
             lambda: view[0],
-            lambda: view == view,
+            lambda: view == np.zeros(8, "f4"),
             lambda: np.asarray(view),
         ):
             with pytest.raises(
                 (BufferError, ValueError, TypeError, RuntimeError), match="implicit"
             ):
                 implicit()
+        assert view == dv.view(cp.zeros(8, "f4"))  # on the device: no item travels
         assert view.to("cpu").tolist() == [0.0] * 8
         with view.stage() as memory:
             assert memory.tolist() == [0.0] * 8
