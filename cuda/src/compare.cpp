@@ -6,6 +6,7 @@
 #include "devview/compare.hpp"
 #include "devview/copy_plan.hpp"
 #include "devview/number.hpp"
+#include "src/capture.hpp"
 #include "src/check.hpp"
 #include "src/copy_checks.hpp"
 #include "src/device_memory.hpp"
@@ -20,10 +21,6 @@ struct Types {
     NumberType a;
     NumberType b;
 };
-
-bool kernel_knows(const NumberType& type) noexcept {
-    return type.number != Number::none && type.number != Number::long_double;
-}
 
 std::optional<Types> comparable_types(const View& a, const View& b) {
     const FormatNode& left = *a.format().node();
@@ -80,7 +77,10 @@ std::optional<bool> equal_on_device(const View& a, const View& b) {
     const CopyPlan plan =
         plan_pairs(a.layout(), b.layout(), a.itemsize() == b.itemsize() ? a.itemsize() : 0);
     if (plan.count == 0) return true;
-    Work work(work_stream(a.device().id, {}, a.stream(), b.stream()));
+    const Stream stream = work_stream(a.device().id, {}, a.stream(), b.stream());
+    // Else a graph would keep the copy of the flag to this function's stack.
+    require_no_capture("compare", stream, "the host waits for the answer");
+    Work work(stream);
     work.uses(*a.allocation());
     work.uses(*b.allocation());
     const Flag different(work.stream());

@@ -27,10 +27,6 @@ namespace {
 
 NumberType type_of(const View& view) noexcept { return number_type(*view.format().node()); }
 
-bool kernel_knows(const NumberType& type) noexcept {
-    return type.number != Number::none && type.number != Number::long_double;
-}
-
 void convert_on_host(const View& dst, const View& src) {
     wait_for_host(*src.allocation());
     if (dst.allocation() != src.allocation()) wait_for_host(*dst.allocation());

@@ -1,12 +1,18 @@
 // What every movement between two views is checked for, and the views that it makes on its way.
 #pragma once
 
+#include "devview/number.hpp"
 #include "devview/stream.hpp"
 #include "devview/view.hpp"
 
 namespace devview::cuda {
 
 inline bool on_device(const View& view) noexcept { return view.device().type == DeviceType::cuda; }
+
+/// Numbers that the kernels convert and compare.
+inline bool kernel_knows(const NumberType& type) noexcept {
+    return type.number != Number::none && type.number != Number::long_double;
+}
 
 /// Both are live and of one shape, on devices of ours, and `dst` is writable. `function` begins the
 /// messages. @throws ReleasedError, BufferError, LayoutError, NameError.

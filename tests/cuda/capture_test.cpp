@@ -5,6 +5,7 @@
 #include "cuda/capture_fixture.hpp"
 #include "devview/convert.hpp"
 #include "devview/cuda/arrow.hpp"
+#include "devview/cuda/compare.hpp"
 #include "devview/cuda/shared_stream.hpp"
 #include "devview/staging.hpp"
 
@@ -217,6 +218,8 @@ TEST_F(Capture, WhatTheHostWaitsForIsRefused) {
     expect_refused_in_capture([&] { convert(pageable, small, Casting::unsafe, on_); });
     expect_refused_in_capture([&] { convert(small, pageable, Casting::unsafe, on_); });
     expect_refused_in_capture([&] { fill(wide_device, wide.data(), on_); });
+    const View there = make_view({1000}, cuda_device(0), 1, Format("i"), on_);
+    expect_refused_in_capture([&] { (void)cuda::equal_on_device(there, device); });
     expect_refused_in_capture([&] { Staging(device, false, Order::C, on_); });
     expect_refused_in_capture([&] { Staging(device, true, Order::C, on_); });
     expect_refused_in_capture([&] { allocate(100, cuda_device(0), on_); });
