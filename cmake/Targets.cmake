@@ -40,13 +40,15 @@ function(devview_sanitize target)
     endif()
 endfunction()
 
-# Counts of executed lines; of a .cu file its host code. Counters are atomic: streams are threads.
+# Counts of executed lines of one library; of a .cu file its host code. Counters are atomic: streams
+# are threads.
 function(devview_coverage target)
     if(DEVVIEW_COVERAGE)
+        set(flags -O0 --coverage -fprofile-update=atomic -fprofile-abs-path)
+        list(JOIN flags "," host_flags)
         target_compile_options(
-            ${target}
-            PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:--coverage;-fprofile-update=atomic>"
-                    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=--coverage,-fprofile-update=atomic>"
+            ${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${flags}>"
+                              "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${host_flags}>"
         )
         target_link_options(${target} PRIVATE "$<HOST_LINK:--coverage>")
     endif()
@@ -56,7 +58,6 @@ endfunction()
 function(devview_setup target)
     devview_warnings(${target})
     devview_sanitize(${target})
-    devview_coverage(${target})
 endfunction()
 
 # Sets `out` to the files that match; a new file needs no edit of a CMakeLists.txt.

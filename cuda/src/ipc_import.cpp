@@ -80,9 +80,10 @@ Answer ask(const Handle& handle) {
     }
     std::optional<Message> message =
         receive_message(answer.socket.get(), kLongestDescription, kPatience);
-    if (!message || message->bytes.empty()) {
+    if (!message) throw HandleError("import_handle: " + exporter + " does not answer");
+    if (message->bytes.empty()) {
         throw HandleError("import_handle: " + exporter +
-                          (message ? " refuses to answer" : " does not answer"));
+                          " closed the connection: it has ended, or serves too many importers");
     }
     answer.what = decode_description(message->bytes);
     answer.file = std::move(message->file);

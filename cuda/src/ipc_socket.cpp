@@ -164,6 +164,8 @@ std::optional<Message> receive_message(int socket, std::size_t limit, int timeou
     do {
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
+    // The other end has closed without reading what was sent to it.
+    if (got < 0 && errno == ECONNRESET) got = 0;
     if (got < 0) return std::nullopt;
     result.file = file_in(message);
     if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) return std::nullopt;

@@ -6,11 +6,13 @@ import contextlib
 import ctypes
 import gc
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -412,6 +414,29 @@ def test_forged_token_is_stale(child):
     with pytest.raises(ChildError, match="stale"):
         child.do(f"dv.import_handle({forged!r})")
     assert view.allocation.exports == 0
+
+
+def test_exporter_that_ends_between_the_call_and_the_answer_is_told():
+    view = filled(np.zeros(4, "u1"))
+    handle = view.export_handle()
+    server = os.urandom(16)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(b"\0devview-" + server.hex().encode())
+        listener.listen()
+
+        def end():
+            # Nobody accepts: what was sent is lost with the listener, as in a fork of the exporter.
+            select.select([listener], [], [])
+            time.sleep(0.2)
+            listener.close()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        begin = time.monotonic()
+        with pytest.raises(dv.HandleError, match="has ended"):
+            dv.import_handle(signed(handle[:8] + server + handle[24:48]))
+        assert time.monotonic() - begin < 5
+        thread.join()
 
 
 @given(st.binary(max_size=100) | st.binary(min_size=56, max_size=56))
