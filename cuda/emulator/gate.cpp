@@ -75,6 +75,8 @@ cudaError_t sticky_error() {
 
 }  // namespace
 
+thread_local int Inside::depth_ = 0;
+
 cudaError_t enter(Call call) {
     // As a CUDA context, the machine does not survive a fork; nothing here may be locked.
     if (forked()) return cudaErrorInitializationError;

@@ -64,27 +64,26 @@ struct Answer {
     Description what;
 };
 
+std::string stale(const std::string& exporter) {
+    return "import_handle: stale handle: its exporter, " + exporter +
+           ", has ended or shares nothing any more";
+}
+
 Answer ask(const Handle& handle) {
     const std::string exporter = "process " + std::to_string(handle.process);
     Answer answer;
     answer.socket = connect_to(handle.server);
-    if (!answer.socket) {
-        throw HandleError("import_handle: stale handle: its exporter, " + exporter +
-                          ", has ended or shares nothing any more");
-    }
+    if (!answer.socket) throw HandleError(stale(exporter));
     if (!same_user(answer.socket.get())) {
         throw HandleError("import_handle: its exporter, " + exporter + ", is of another user");
     }
-    if (!send_message(answer.socket.get(), request_for(handle.token))) {
-        throw HandleError("import_handle: " + exporter + " has ended");
-    }
+    // From here on a closed connection is mostly an exporter that has ended in between.
+    const std::string closed = stale(exporter) + ", or serves too many importers";
+    if (!send_message(answer.socket.get(), request_for(handle.token))) throw HandleError(closed);
     std::optional<Message> message =
         receive_message(answer.socket.get(), kLongestDescription, kPatience);
     if (!message) throw HandleError("import_handle: " + exporter + " does not answer");
-    if (message->bytes.empty()) {
-        throw HandleError("import_handle: " + exporter +
-                          " closed the connection: it has ended, or serves too many importers");
-    }
+    if (message->bytes.empty()) throw HandleError(closed);
     answer.what = decode_description(message->bytes);
     answer.file = std::move(message->file);
     if (!answer.file) throw HandleError("import_handle: " + exporter + " sent no memory");

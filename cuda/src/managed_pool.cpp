@@ -62,7 +62,12 @@ bool ManagedPool::let_all_in(cudaMemPool_t pool) const {
 bool ManagedPool::open() {
     if (pool_) return true;
     if (missing_) return false;
-    missing_ = true;
+    missing_ = !make_pool();
+    return pool_ != nullptr;
+}
+
+/// Under the lock. False if CUDA has no such pool; what fails otherwise may succeed another time.
+bool ManagedPool::make_pool() {
     if (!all_concurrent(device_count())) return false;
     cudaMemPoolProps props{};
     props.allocType = kManagedType;
@@ -74,10 +79,10 @@ bool ManagedPool::open() {
     if (status != cudaSuccess) return false;
     try {
         if (let_all_in(pool)) {
-            stream_ = make_stream(0);
-            frees_ = make_stream(0);
+            Stream allocations = make_stream(0), frees = make_stream(0);
+            stream_ = std::move(allocations);
+            frees_ = std::move(frees);
             pool_ = pool;
-            missing_ = false;
             return true;
         }
     } catch (...) {

@@ -30,6 +30,7 @@ public:
 private:
     ManagedPool();
     bool open();
+    bool make_pool();
     bool let_all_in(cudaMemPool_t pool) const;
     void close() noexcept;
     void restart() noexcept;

@@ -30,12 +30,7 @@ Stream make_stream(int device) {
     const Device on{DeviceType::cuda, device};
     cudaStream_t handle = nullptr;
     check(runtime().StreamCreateWithFlags(&handle, cudaStreamNonBlocking), "stream create");
-    try {
-        return Stream::adopt(on, handle, destroy_stream);
-    } catch (...) {
-        destroy_stream(handle, on);
-        throw;
-    }
+    return Stream::adopt(on, handle, destroy_stream);
 }
 
 Stream legacy_stream(int device) {

@@ -4,8 +4,7 @@
 #include <map>
 
 #include "devview/error.hpp"
-#include "devview/staging.hpp"
-#include "emulated.hpp"
+#include "operations.hpp"
 
 namespace devview::testing {
 namespace {
@@ -184,50 +183,6 @@ TEST_F(DeviceErrors, DeviceThatWorksAgainIsUsedAgain) {
 }
 
 // --- Every call of every operation fails once ---
-
-struct Operation {
-    const char* name;
-    std::function<void()> run;
-};
-
-/// No call of the test's own is made for it.
-View strided(Device device) { return dense_view(allocate(256, device), {8, 8}).slice(1, 0, 8, 2); }
-
-/// Everything a user can ask for, on devices 1 and 2. Each leaves nothing behind.
-std::vector<Operation> operations() {
-    Filler::need_devices(3);
-    // Not cuda_device(): it asks for the number of devices, which may be the call that fails.
-    const auto on = [](int id) { return Device{DeviceType::cuda, id}; };
-    return {
-        {"allocate", [=] { allocate(100, on(1)); }},
-        {"allocate zeroed", [=] { allocate_zeroed(100, on(1), make_stream(1)); }},
-        {"allocate pinned", [=] { allocate(100, kPinned); }},
-        {"allocate managed", [=] { allocate_zeroed(100, kManaged); }},
-        {"resize", [=] { resize(allocate(100, on(1)), 200); }},
-        {"stream", [=] { synchronize(make_stream(2)); }},
-        {"query", [=] { (void)query(make_stream(2)); }},
-        {"event", [=] { Event::record(make_stream(1)).order(make_stream(2)); }},
-        {"elapsed",
-         [=] {
-             const Stream stream = make_stream(1);
-             const Event first = Event::record(stream, true), last = Event::record(stream, true);
-             last.wait();
-             (void)first.elapsed(last);
-         }},
-        {"memory info", [=] { device_memory(1); }},
-        {"copy up", [=] { copy(strided(on(1)), strided(kCpu)); }},
-        {"copy down", [=] { copy(strided(kCpu), strided(on(2)), make_stream(2)); }},
-        {"copy across", [=] { copy(strided(on(1)), strided(on(2))); }},
-        {"fill", [=] { fill(strided(on(1)), "abcd", make_stream(1)); }},
-        {"stage", [=] { stage(strided(on(1)), true, make_stream(1))->wait(); }},
-        {"trim", [=] { trim(); }},
-        {"pointer",
-         [=] {
-             const auto block = allocate(10, on(1));
-             require_memory_on(on(1), block->data(), 10);
-         }},
-    };
-}
 
 /// Names of the calls that `operation` makes, each as often as it is made.
 std::vector<std::string> calls_of(const Operation& operation) {

@@ -22,7 +22,8 @@ public:
         return Stream(std::make_shared<State>(State{device, handle, nullptr}));
     }
 
-    /// Takes over `handle`; `destroy(handle, device)` runs when the last copy goes, on any thread.
+    /// Takes over `handle`; `destroy(handle, device)` runs when the last copy goes, on any thread;
+    /// at once if there is no memory for the first.
     static Stream adopt(Device device, void* handle, void (*destroy)(void*, Device) noexcept) {
         return Stream(std::make_shared<State>(State{device, handle, destroy}));
     }
