@@ -1,8 +1,9 @@
 """Which lines of cuda/ were never executed: ``python tests/coverage_report.py BUILD [--list]``.
 
-Reads gcov's counters of an instrumented build with gcovr. A line is missed if no test executes it and
-tests/uncovered.txt does not list it; a listed line that a test does execute is told, too. ``--list``
-prints what is missed in the form of that file.
+Reads gcov's counters of an instrumented build with gcovr. A line is missed if no test executes it
+and tests/uncovered.txt does not list it; a listed line that a test does execute is told, too. Of a
+line that only closes a scope nothing but unwinding is counted: it is left out. ``--list`` prints
+what is missed in the form of that file.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ def executed(build: Path) -> dict[str, dict[int, int]]:
     counts = {}
     for entry in json.loads(report.stdout)["files"]:
         lines = counts.setdefault(entry["file"], {})
+        text = (ROOT / entry["file"]).read_text().splitlines()
         # A template's line comes once for each instance.
         for line in entry["lines"]:
             number = line["line_number"]
+            if set(text[number - 1].strip()) <= set("});,"):
+                continue
             lines[number] = max(lines.get(number, 0), line["count"])
     return counts
 

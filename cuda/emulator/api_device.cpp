@@ -1,5 +1,8 @@
 // Calls on devices, versions and the last error.
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 #include "emulator/api.hpp"
 #include "emulator/capture.hpp"
@@ -11,53 +14,41 @@ namespace {
 constexpr int kVersion = 13000;
 
 // A modest device; what is not listed is 0.
+constexpr std::pair<cudaDeviceAttr, int> kAttributes[] = {
+    {cudaDevAttrMaxThreadsPerBlock, 1024},
+    {cudaDevAttrMaxBlockDimX, 1024},
+    {cudaDevAttrMaxBlockDimY, 1024},
+    {cudaDevAttrMaxBlockDimZ, 64},
+    {cudaDevAttrMaxGridDimX, 0x7fffffff},
+    {cudaDevAttrMaxGridDimY, 65535},
+    {cudaDevAttrMaxGridDimZ, 65535},
+    {cudaDevAttrMaxSharedMemoryPerBlock, 49152},
+    {cudaDevAttrMaxPitch, 0x7fffffff},
+    {cudaDevAttrWarpSize, 32},
+    {cudaDevAttrTextureAlignment, 512},
+    {cudaDevAttrTexturePitchAlignment, 32},
+    {cudaDevAttrMultiProcessorCount, 4},
+    {cudaDevAttrMaxThreadsPerMultiProcessor, 2048},
+    {cudaDevAttrAsyncEngineCount, 2},
+    {cudaDevAttrComputeCapabilityMajor, 9},
+    {cudaDevAttrGpuOverlap, 1},
+    {cudaDevAttrCanMapHostMemory, 1},
+    {cudaDevAttrConcurrentKernels, 1},
+    {cudaDevAttrUnifiedAddressing, 1},
+    {cudaDevAttrManagedMemory, 1},
+    {cudaDevAttrMemoryPoolsSupported, 1},
+    {cudaDevAttrMemoryPoolSupportedHandleTypes, cudaMemHandleTypePosixFileDescriptor},
+};
+
 int attribute_value(cudaDeviceAttr attribute, int device) {
-    switch (attribute) {
-        case cudaDevAttrMaxThreadsPerBlock:
-        case cudaDevAttrMaxBlockDimX:
-        case cudaDevAttrMaxBlockDimY:
-            return 1024;
-        case cudaDevAttrMaxBlockDimZ:
-            return 64;
-        case cudaDevAttrMaxGridDimX:
-            return 0x7fffffff;
-        case cudaDevAttrMaxGridDimY:
-        case cudaDevAttrMaxGridDimZ:
-            return 65535;
-        case cudaDevAttrMaxSharedMemoryPerBlock:
-            return 49152;
-        case cudaDevAttrMaxPitch:
-            return 0x7fffffff;
-        case cudaDevAttrWarpSize:
-            return 32;
-        case cudaDevAttrTextureAlignment:
-            return 512;
-        case cudaDevAttrTexturePitchAlignment:
-            return 32;
-        case cudaDevAttrMultiProcessorCount:
-            return 4;
-        case cudaDevAttrMaxThreadsPerMultiProcessor:
-            return 2048;
-        case cudaDevAttrAsyncEngineCount:
-            return 2;
-        case cudaDevAttrPciBusId:
-            return device + 1;
-        case cudaDevAttrComputeCapabilityMajor:
-            return 9;
-        case cudaDevAttrGpuOverlap:
-        case cudaDevAttrCanMapHostMemory:
-        case cudaDevAttrConcurrentKernels:
-        case cudaDevAttrUnifiedAddressing:
-        case cudaDevAttrManagedMemory:
-        case cudaDevAttrMemoryPoolsSupported:
-            return 1;
-        case cudaDevAttrMemoryPoolSupportedHandleTypes:
-            return cudaMemHandleTypePosixFileDescriptor;
-        case cudaDevAttrConcurrentManagedAccess:
-            return machine().options.concurrent_managed ? 1 : 0;
-        default:
-            return 0;
+    if (attribute == cudaDevAttrPciBusId) return device + 1;
+    if (attribute == cudaDevAttrConcurrentManagedAccess) {
+        return machine().options.concurrent_managed ? 1 : 0;
     }
+    const auto* const found =
+        std::find_if(std::begin(kAttributes), std::end(kAttributes),
+                     [&](const auto& entry) { return entry.first == attribute; });
+    return found == std::end(kAttributes) ? 0 : found->second;
 }
 
 }  // namespace

@@ -209,6 +209,24 @@ TEST_F(Copy, BadArgumentsAreRefusedBeforeAnyCall) {
     EXPECT_TRUE(filler().counts().empty());
 }
 
+TEST_F(Copy, WhatNoKernelCanFollowIsRefused) {
+    const View a = make_view({4, 3}, cuda_device(0));
+    const std::int64_t shape[] = {4, 3}, strides[] = {8, 4}, suboffsets[] = {0, -1};
+    const View pointers(a.allocation(), a.data(), a.format(),
+                        Layout::strided(2, shape, strides, suboffsets, 4), false);
+    EXPECT_THROW(copy(make_view({4, 3}, kCpu), pointers), LayoutError);
+    Allocation::Block elsewhere;
+    elsewhere.device = Device{DeviceType::rocm, 0};
+    const View rocm = dense_view(Allocation::adopt(std::move(elsewhere)), {0});
+    EXPECT_THROW(copy(make_view({0}, kCpu), rocm), NameError);
+    EXPECT_THROW(fill(rocm, "abcd"), NameError);
+    const View bytes = make_view({3}, kCpu, 1, Format("B"));
+    const View four = bytes.cast(Format("T{4t:int4:}")).slice(0, 0, 4);
+    const View six = bytes.cast(Format("T{6t:float6_e2m3fn:}"));
+    EXPECT_THROW(copy(four, six), LayoutError);
+    EXPECT_THROW(copy(four, make_view({4}, kCpu, 1, Format("B"))), LayoutError);
+}
+
 TEST_F(Copy, StreamOfAnotherDeviceIsRefusedByName) {
     const View a = make_view({4}, cuda_device(0)), b = make_view({4}, kPinned);
     Filler::need_devices(3);

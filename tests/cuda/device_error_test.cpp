@@ -76,7 +76,7 @@ TEST_F(DeviceErrors, RuntimeTellsOfItself) {
     } catch (const DeviceError& error) {
         std::fprintf(stderr, "%d %s", error.code(), error.what());
     }
-    std::_Exit(device_count());
+    std::exit(device_count());
 }
 
 TEST(DriverGone, UseSaysThatTheProcessIsExiting) {

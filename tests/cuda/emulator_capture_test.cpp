@@ -310,6 +310,12 @@ TEST_F(EmulatorCapture, WaitingForWhatIsCapturedIsRefusedInAnyMode) {
 TEST_F(EmulatorCapture, DependenciesDoNotCrossItsBoundary) {
     const cudaStream_t other = stream();
     const cudaEvent_t outside = event();
+    EXPECT_EQ(r->StreamBeginCapture(on_, static_cast<cudaStreamCaptureMode>(3)),
+              cudaErrorInvalidValue);
+    begin();  // an event that nobody has recorded
+    EXPECT_EQ(r->StreamWaitEvent(on_, outside, cudaEventWaitDefault),
+              cudaErrorStreamCaptureIsolation);
+    expect_invalid();
     DV_OK(r->EventRecord(outside, other));
     begin();
     EXPECT_EQ(r->StreamWaitEvent(on_, outside, cudaEventWaitDefault),

@@ -88,6 +88,8 @@ TEST_F(EmulatorIpc, OwnPoolsAndOtherFilesAreNotImported) {
     DV_OK(export_pool(shared, file));
     cudaMemPool_t out = nullptr;
     EXPECT_EQ(import_pool(out, file), cudaErrorInvalidValue);
+    EXPECT_EQ(r->MemPoolImportFromShareableHandle(&out, &file, cudaMemHandleTypeWin32, 0),
+              cudaErrorInvalidValue);
     close(file);
     EXPECT_EQ(import_pool(out, file), cudaErrorInvalidValue);
     const int null = open("/dev/null", O_RDWR);

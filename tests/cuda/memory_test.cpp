@@ -3,8 +3,11 @@
 #include <cstdlib>
 #include <thread>
 
+#include "devview/cuda/pluggable.h"
+#include "devview/cuda/pointer.hpp"
 #include "devview/error.hpp"
 #include "devview/host_memory.hpp"
+#include "devview/ipc.hpp"
 #include "emulated.hpp"
 
 namespace devview::testing {
@@ -86,7 +89,22 @@ TEST_F(Memory, WrongDevicesAndStreamsAreRefusedBeforeAnyAllocation) {
     if (device_count() > 1) {
         EXPECT_THROW(allocate(8, cuda_device(0), make_stream(1)), DeviceError);
     }
+    EXPECT_THROW(devview_torch_alloc(-1, 0, nullptr), LayoutError);
     EXPECT_EQ(count("cudaMallocAsync"), 0u);
+}
+
+TEST_F(Memory, AddressesAreLookedUp) {
+    const auto there = allocate(8, cuda_device(0)), pinned = allocate(8, kPinned);
+    EXPECT_EQ(place_of(there->data()).device, cuda_device(0));
+    EXPECT_EQ(place_of(pinned->data()).device, kPinned);
+    EXPECT_EQ(place_of(this).device, Device{});
+    EXPECT_THROW(require_memory_on(kCpu, there->data(), 8), BufferError);
+    EXPECT_NO_THROW(require_memory_on(kCpu, this, 8));
+    // Old runtimes do not know the host's memory, and say so.
+    filler().fail("cudaPointerGetAttributes", 1, cudaErrorInvalidValue);
+    EXPECT_EQ(place_of(this).device, Device{});
+    filler().fail("cudaPointerGetAttributes", 1, cudaErrorInvalidValue);
+    EXPECT_NO_THROW(require_memory_on(kCpu, this, 8));
 }
 
 TEST_F(Memory, FreeIsOrderedAfterAUseOnAnotherStream) {
@@ -266,6 +284,7 @@ std::size_t calls_after_the_driver_went() {
     auto block = allocate(100, cuda_device(0), stream);
     auto second = allocate(100, cuda_device(0), stream);
     auto pinned = allocate(100, kPinned);
+    auto shared = filler().has(Feature::ipc) ? allocate_shareable(100, cuda_device(0)) : nullptr;
     block->uses()->record(other);
     Event event = Event::record(stream);
     filler().fail("cudaFreeAsync", 1, cudaErrorCudartUnloading);
@@ -273,6 +292,7 @@ std::size_t calls_after_the_driver_went() {
     filler().clear_calls();
     block.reset();
     pinned.reset();
+    shared.reset();
     event = Event{};
     stream = other = Stream{};
     trim();
@@ -281,11 +301,33 @@ std::size_t calls_after_the_driver_went() {
 
 TEST(DriverGone, ReleasesAreAbandonedInSilence) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    EXPECT_EXIT(std::_Exit(static_cast<int>(calls_after_the_driver_went())),
+    EXPECT_EXIT(std::exit(static_cast<int>(calls_after_the_driver_went())),
                 ::testing::ExitedWithCode(0), "^$");
 }
 
 class Pinned : public Emulated {};
+
+TEST_F(Pinned, OtherErrorsOfTheDriverAreNotTakenForExhaustion) {
+    filler().fail("cudaHostAlloc", 1, cudaErrorUnknown);
+    filler().fail("cudaHostAlloc", 2, cudaErrorUnknown);
+    EXPECT_THROW((void)allocate(12345, kPinned), DeviceError);
+}
+
+TEST_F(Pinned, BlockWhoseWaitFailsIsFreedOnceTheDeviceIsDone) {
+    filler().need(Feature::order);
+    View host = make_view({1000}, kPinned);
+    const View there = make_view({1000}, cuda_device(0));
+    const Stream on = make_stream(0);
+    set_delay(20000);
+    copy(there, host, on);
+    host.release();
+    filler().clear_calls();
+    filler().fail("cudaEventSynchronize", 1, cudaErrorNotYetImplemented);
+    trim();
+    EXPECT_EQ(count("cudaDeviceSynchronize"), 1u);
+    EXPECT_EQ(count("cudaFreeHost"), 1u);
+    failed_releases_ = release_errors();
+}
 
 TEST_F(Pinned, BlocksAreReusedByExactSize) {
     void* data = nullptr;

@@ -252,6 +252,20 @@ TEST_F(Peers, KernelOfAnotherDeviceKeepsToTheStreamGiven) {
     EXPECT_EQ(got, items_in(block_bytes(*host.allocation()), source));
 }
 
+TEST_F(Peers, HandlesThatNobodyHoldsAreNotWorkedOn) {
+    // Of a raw handle it is not known how long it lives: the other side's stream, or the legacy
+    // one.
+    const Stream held = make_stream(0), loose = make_stream(1);
+    const Stream raw = Stream::raw(loose.device(), loose.handle());
+    const View target = make_view({100}, d1, 2).with_stream(raw);
+    for (const Stream& from : {held, Stream::raw(held.device(), held.handle())}) {
+        const View source = make_view({100}, d0, 1).with_stream(from);
+        copy(target, source);
+        drain();
+        EXPECT_EQ(items(target), items(source));
+    }
+}
+
 TEST_F(Peers, NothingIsAskedWhileCapturing) {
     filler().need(Feature::restart);
     restart(true);
@@ -294,6 +308,16 @@ TEST_F(RefusingDriver, BytesGoThroughPinnedChunksWithoutAWait) {
             filler().clear_faults();
         }
     }
+}
+
+TEST_F(RefusingDriver, CopyThatBreaksOffWaitsForItsChunks) {
+    const View source = make_view({11 << 20}, d0, 1, Format("B"));
+    const View target = make_view({11 << 20}, d1, 2, Format("B"));
+    refuse(cudaErrorNotSupported);
+    filler().fail("cudaMemcpyAsync", 5, cudaErrorNotYetImplemented);
+    filler().clear_calls();
+    EXPECT_THROW(copy(target, source), DeviceError);
+    EXPECT_GE(count("cudaStreamSynchronize"), 2u);
 }
 
 TEST_F(RefusingDriver, CopyKeepsToTheStreamGiven) {

@@ -42,6 +42,18 @@ TEST_F(RuntimeDevice, AnswersAttributesVersionsAndNames) {
     EXPECT_EQ(value, 1);
     DV_OK(r->DeviceGetAttribute(&value, cudaDevAttrMemoryPoolsSupported, 2));
     EXPECT_EQ(value, 1);
+    // As every device since compute capability 7.5 (CUDA C++ Programming Guide, "Compute
+    // Capabilities").
+    const std::pair<cudaDeviceAttr, int> common[] = {
+        {cudaDevAttrMaxThreadsPerBlock, 1024}, {cudaDevAttrMaxBlockDimX, 1024},
+        {cudaDevAttrMaxBlockDimZ, 64},         {cudaDevAttrMaxGridDimX, 0x7fffffff},
+        {cudaDevAttrMaxGridDimY, 65535},       {cudaDevAttrMaxSharedMemoryPerBlock, 49152},
+        {cudaDevAttrUnifiedAddressing, 1},
+    };
+    for (const auto& [attribute, wanted] : common) {
+        DV_OK(r->DeviceGetAttribute(&value, attribute, 1));
+        EXPECT_EQ(value, wanted) << "attribute " << attribute;
+    }
     EXPECT_EQ(r->DeviceGetAttribute(&value, cudaDevAttrWarpSize, 3), cudaErrorInvalidDevice);
     if (filler().has(Feature::strict)) {
         EXPECT_EQ(r->DeviceGetAttribute(&value, static_cast<cudaDeviceAttr>(0), 0),

@@ -274,6 +274,8 @@ TEST_F(RuntimeKernel, SenselessArgumentsAreRefused) {
     FillItem item{};
     item.nbytes = 9;
     EXPECT_EQ(r->kernels.fill(good, target_, item, nullptr), cudaErrorInvalidValue);
+    item.nbytes = static_cast<int>(good.unit);
+    EXPECT_EQ(r->kernels.fill(good, nullptr, item, nullptr), cudaErrorInvalidValue);
     DV_OK(pack(good, 10, 0));
     DV_OK(pack(CopyPlan{0, 1, 0, 0, 0, {}, {}, {}}, 0, 0));
     EXPECT_EQ(content(target_, 1000), Bytes(1000, 0));

@@ -121,6 +121,20 @@ TEST_F(RuntimeMemory, AddressesAreReusedOnceAllAreUsed) {
     EXPECT_GT(seen.size(), 90u);
     void* too_much = nullptr;
     EXPECT_EQ(r->Malloc(&too_much, 1 << 20), cudaErrorMemoryAllocation);
+    // Gaps that are too small are passed over.
+    std::vector<void*> blocks;
+    for (void* block = nullptr; r->Malloc(&block, 100000) == cudaSuccess;)
+        blocks.push_back(block);
+    (void)r->GetLastError();
+    ASSERT_GE(blocks.size(), 6u);
+    for (std::size_t k = 0; k < blocks.size(); k += 2)
+        DV_OK(r->Free(blocks[k]));
+    EXPECT_EQ(r->Malloc(&too_much, 300000), cudaErrorMemoryAllocation);
+    (void)r->GetLastError();
+    for (std::size_t k = 1; k < blocks.size(); k += 2)
+        DV_OK(r->Free(blocks[k]));
+    DV_OK(r->Malloc(&too_much, 300000));
+    DV_OK(r->Free(too_much));
     DV_OK(r->Free(kept));
     start(options_);
 }

@@ -36,6 +36,29 @@ protected:
     cudaMemPool_t pool_ = nullptr;
 };
 
+TEST_F(RuntimePool, AttributesAreReadBackAndUnknownOnesRefused) {
+    for (const auto attribute :
+         {cudaMemPoolReuseFollowEventDependencies, cudaMemPoolReuseAllowOpportunistic,
+          cudaMemPoolReuseAllowInternalDependencies}) {
+        int value = -1;
+        DV_OK(r->MemPoolGetAttribute(pool_, attribute, &value));
+        EXPECT_EQ(value, 1) << "allowed unless forbidden, " << attribute;
+        for (int wish : {0, 1}) {
+            DV_OK(r->MemPoolSetAttribute(pool_, attribute, &wish));
+            DV_OK(r->MemPoolGetAttribute(pool_, attribute, &value));
+            EXPECT_EQ(value, wish);
+        }
+    }
+    DV_OK(set(pool_, cudaMemPoolAttrReservedMemHigh, 0));
+    EXPECT_EQ(get(pool_, cudaMemPoolAttrReservedMemHigh),
+              get(pool_, cudaMemPoolAttrReservedMemCurrent));
+    EXPECT_EQ(set(pool_, cudaMemPoolAttrReservedMemHigh, 1), cudaErrorInvalidValue);
+    std::uint64_t value = 0;
+    const auto unknown = static_cast<cudaMemPoolAttr>(0);  // they begin at 1
+    EXPECT_EQ(r->MemPoolGetAttribute(pool_, unknown, &value), cudaErrorInvalidValue);
+    EXPECT_EQ(r->MemPoolSetAttribute(pool_, unknown, &value), cudaErrorInvalidValue);
+}
+
 TEST_F(RuntimePool, AccountsFollowUse) {
     filler().need(Feature::restart);  // the stand-in's pools reserve nothing, a GPU's by pages
     void* a = device_async(1000, nullptr);

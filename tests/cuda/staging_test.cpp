@@ -224,6 +224,10 @@ TEST_F(Stagings, BadRequestsAreRefused) {
     gone.release();
     EXPECT_THROW(Staging(gone, false), ReleasedError);
     EXPECT_EQ(view.allocation()->exports(), 0);
+    const View packed = make_view({2}, some_device(0), 1, Format("B")).cast(Format("T{4t:int4:}"));
+    EXPECT_THROW(Staging(packed, false), BufferError);
+    EXPECT_FALSE(Staging(view, false).writable());
+    EXPECT_TRUE(Staging(view, true).writable());
 }
 
 TEST_F(Stagings, HostMemoryIsNotCopied) {

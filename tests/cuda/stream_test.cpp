@@ -146,6 +146,17 @@ TEST_F(Streams, EventsAreReused) {
     EXPECT_EQ(count("cudaEventDestroy"), 0u);
 }
 
+TEST_F(Streams, EventsAreKeptUpToALimit) {
+    const Stream stream = make_stream(0);
+    std::vector<Event> events;
+    for (int k = 0; k < 300; ++k)
+        events.push_back(Event::record(stream));
+    filler().clear_calls();
+    events.clear();
+    EXPECT_GE(count("cudaEventDestroy"), 300u - 256u);
+    EXPECT_LT(count("cudaEventDestroy"), 300u) << "some are kept";
+}
+
 class Uses : public Emulated {
 protected:
     /// Two streams of device 0 and a block made on the first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections import Counter
 
 import numpy as np
@@ -450,3 +451,21 @@ def test_free_that_fails_does_not_raise():
     v.release()
     assert v.released
     assert dv.memory_info(CUDA).live_bytes == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="missing: /proc")
+@pytest.mark.parametrize(("memory", "wanted"), [("None", "[0, 0]"), ("30 << 30", "OutOfMemory")])
+def test_address_space_that_is_limited_is_enough(memory, wanted):
+    out = run_clean(
+        f"""
+        import resource
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 30),) * 2)
+        dv.emulate(memory={memory})
+        try:
+            print(dv.zeros(2, device="cuda").tolist())
+        except dv.OutOfMemory as error:
+            print(type(error).__name__)
+        """
+    )
+    assert out.strip() == wanted

@@ -6,13 +6,11 @@ import contextlib
 import ctypes
 import gc
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import devview as dv
+from ipc_blocks import block, filled, signed
 from support import CUDA_DEVICES, REAL, run_clean
 
 pytestmark = pytest.mark.skipif(
@@ -32,25 +31,6 @@ CUDA = CUDA_DEVICES[0]
 OTHER = CUDA_DEVICES[-1]
 START = "" if REAL else "dv.emulate(devices=3)\n"
 PATIENCE = 30
-
-
-def block(nbytes=4096, device=CUDA, **options):
-    """Make a shareable block; skip, by name, where the driver cannot share."""
-    try:
-        return dv.Allocation(nbytes, device=device, shareable=True, **options)
-    except dv.DeviceError as error:
-        if error.code != 801:
-            raise
-        pytest.skip(f"missing: a CUDA runtime that shares memory ({error.name})")
-
-
-def filled(values, device=CUDA, **options):
-    """Make a shareable block with the items of a NumPy array; give its view."""
-    values = np.ascontiguousarray(values)
-    memory = block(values.nbytes, device, **options)
-    view = memory.view(values.dtype.str, values.shape)
-    dv.copyto(view, values)
-    return view
 
 
 class Child:
@@ -398,14 +378,6 @@ def test_changed_handles_are_refused(change, text):
         dv.import_handle(change(handle))
 
 
-def signed(body: bytes) -> bytes:
-    """Give 48 bytes the check sum of a handle (FNV-1a, 64 bits)."""
-    total = 14695981039346656037
-    for byte in body:
-        total = ((total ^ byte) * 1099511628211) % 2**64
-    return body + total.to_bytes(8, "little")
-
-
 def test_forged_token_is_stale(child):
     view = filled(np.zeros(4, "u1"))
     handle = view.export_handle()
@@ -414,29 +386,6 @@ def test_forged_token_is_stale(child):
     with pytest.raises(ChildError, match="stale"):
         child.do(f"dv.import_handle({forged!r})")
     assert view.allocation.exports == 0
-
-
-def test_exporter_that_ends_between_the_call_and_the_answer_is_told():
-    view = filled(np.zeros(4, "u1"))
-    handle = view.export_handle()
-    server = os.urandom(16)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(b"\0devview-" + server.hex().encode())
-        listener.listen()
-
-        def end():
-            # Nobody accepts: what was sent is lost with the listener, as in a fork of the exporter.
-            select.select([listener], [], [])
-            time.sleep(0.2)
-            listener.close()
-
-        thread = threading.Thread(target=end)
-        thread.start()
-        begin = time.monotonic()
-        with pytest.raises(dv.HandleError, match=r"stale.*has ended"):
-            dv.import_handle(signed(handle[:8] + server + handle[24:48]))
-        assert time.monotonic() - begin < 5
-        thread.join()
 
 
 @given(st.binary(max_size=100) | st.binary(min_size=56, max_size=56))
@@ -549,53 +498,6 @@ def test_lease_outlives_garbage():
         time.sleep(0.05)
         assert view.allocation.exports == 1
     assert soon(lambda: view.allocation.exports == 0)
-
-
-@pytest.fixture
-def impostor():
-    """Make a handle whose exporter answers what the test says."""
-    name = os.urandom(16)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind("\0devview-" + name.hex())
-    listener.listen()
-    handle = signed(b"dv-hand\1" + name + os.urandom(16) + bytes(8))
-    yield listener, handle
-    listener.close()
-
-
-ANSWER = b"dv-view\1"
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (b"", "stale"),
-        (b"x", "ends early"),
-        (b"dv-view\2" + bytes(300), "another version"),
-        (ANSWER, "sent no memory|ends early"),
-        (ANSWER + bytes(300), "makes no sense"),
-        (ANSWER + b"\xff" * 300, "makes no sense"),
-        (ANSWER + bytes(range(256)) + bytes(44), "makes no sense"),
-    ],
-    ids=["closed", "short", "other version", "cut", "zeros", "ones", "numbers"],
-)
-def test_answers_of_an_impostor_are_refused(impostor, answer, text):
-    import threading
-
-    listener, handle = impostor
-
-    def serve():
-        caller, _ = listener.accept()
-        with caller, contextlib.suppress(OSError):
-            caller.recv(100)
-            if answer:
-                caller.send(answer)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    with pytest.raises(dv.HandleError, match=text):
-        dv.import_handle(handle)
-    thread.join(PATIENCE)
 
 
 # --- Threads, forks, exits ---
