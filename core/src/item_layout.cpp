@@ -114,7 +114,7 @@ void require_dense(const View& view, const ItemRequest& request, Order order,
                                Layout::to_string(view.ndim(), strides));
 }
 
-/// In the order of their strides each axis must step over all that the ones before it reach.
+/// In the order of their strides each axis must step past all that the ones before it reach.
 void require_unique(const View& view, const ItemRequest& request, const std::int64_t* strides) {
     int axes[kMaxNdim];
     int count = 0;
@@ -129,15 +129,16 @@ void require_unique(const View& view, const ItemRequest& request, const std::int
         axes[count++] = axis;
     }
     std::sort(axes, axes + count, [&](int a, int b) { return strides[a] < strides[b]; });
-    for (int k = 1; k < count; ++k) {
-        // No overflow: a layout's bytes, and the steps over a whole axis, were checked when made.
-        const int inner = axes[k - 1];
-        if (strides[axes[k]] / strides[inner] < view.shape()[inner]) {
+    std::int64_t reach = 0;  // an int64, as is all that a layout reaches
+    for (int k = 0; k < count; ++k) {
+        const std::int64_t stride = strides[axes[k]];
+        if (stride <= reach) {
             refuse_layout(request, "strides " + Layout::to_string(view.ndim(), view.strides()) +
                                        " bytes of shape " +
                                        Layout::to_string(view.ndim(), view.shape()) +
                                        " may meet in one place, wanted a place for each item");
         }
+        reach += stride * (view.shape()[axes[k]] - 1);
     }
 }
 

@@ -15,8 +15,8 @@ namespace devview {
 enum class ItemStrides : std::uint8_t {
     c_contiguous,
     f_contiguous,
-    unique,  ///< positive, and no two items in one place: the precondition of layout_stride
-             ///< ([mdspan.layout.stride.cons])
+    unique,  ///< positive, and no two items in one place: in the order of their strides, each axis
+             ///< steps past all that the ones before it reach. All slices of dense memory do.
     any,     ///< negative ones and zero, too
 };
 

@@ -25,7 +25,7 @@ needs it."
 #include <cuda/std/mdspan>
 #if __has_include(<cuda/__mdspan/layout_stride_relaxed.h>)
 #include <cuda/mdspan>
-/// CCCL has cuda::layout_stride_relaxed (3.4 and newer): strides of any sign, and zero.
+/// Newer CCCL has cuda::layout_stride_relaxed: strides of any sign, and zero.
 #define DEVVIEW_HAS_LAYOUT_STRIDE_RELAXED 1
 #endif
 
@@ -77,12 +77,13 @@ struct device_accessor {
     }
 
     template <class Index>
-    DEVVIEW_HD constexpr T& access(T* data, Index i) const {
+    DEVVIEW_HD constexpr T& access([[maybe_unused]] T* data, [[maybe_unused]] Index i) const {
 #if defined(__CUDA_ARCH__)
         return data[i];
 #elif defined(__CUDACC__)
         throw BufferError("device_span: an item was touched on the host, wanted in a kernel");
 #else
+        // Not a deleted function: these words are read, and whoever does not touch may compile.
         static_assert(!std::is_same_v<Index, Index>,
                       "device_span: items are reached in kernels only (host_span is for the host)");
         return data[i];
@@ -123,7 +124,7 @@ template <class LayoutPolicy>
 struct SpanLayout {
     static_assert(
         !std::is_same_v<LayoutPolicy, LayoutPolicy>,
-        "a view becomes a span of layout_right, layout_left, layout_stride, or (CCCL 3.4) "
+        "a view becomes a span of layout_right, layout_left, layout_stride, or (newer CCCL) "
         "cuda::layout_stride_relaxed");
 };
 
@@ -144,13 +145,59 @@ template <>
 struct SpanLayout<::cuda::std::layout_left>
     : DenseSpanLayout<::cuda::std::layout_left, ItemStrides::f_contiguous> {};
 
+/// The strides on their way into a layout_stride. Its constructor from strides wants each stride to
+/// step over the inner axis and its gap ([mdspan.layout.stride.cons] 4.3), which
+/// slices with a step (v[:, ::3]) are not; the one from another unique mapping wants no more than
+/// is_unique.
+struct CheckedStrides {
+    template <class Extents>
+    class mapping {
+    public:
+        using extents_type = Extents;
+        using index_type = typename Extents::index_type;
+        using size_type = typename Extents::size_type;
+        using rank_type = typename Extents::rank_type;
+        using layout_type = CheckedStrides;
+        using Strides = ::cuda::std::array<std::int64_t, Extents::rank()>;
+
+        mapping(const Extents& extents, const Strides& strides)
+            : extents_(extents), strides_(strides) {}
+        DEVVIEW_HD const Extents& extents() const noexcept { return extents_; }
+        DEVVIEW_HD index_type stride(rank_type axis) const noexcept {
+            return static_cast<index_type>(strides_[axis]);
+        }
+        DEVVIEW_HD index_type required_span_size() const noexcept {
+            index_type size = 1;
+            for (rank_type axis = 0; axis < Extents::rank(); ++axis) {
+                const index_type extent = extents_.extent(axis);
+                if (extent == 0) return 0;
+                size = static_cast<index_type>(size + (extent - 1) * stride(axis));
+            }
+            return size;
+        }
+        /// Asked for the first item alone.
+        template <class... Index>
+        DEVVIEW_HD index_type operator()(Index...) const noexcept {
+            return 0;
+        }
+        DEVVIEW_HD static constexpr bool is_always_unique() noexcept { return true; }
+        DEVVIEW_HD static constexpr bool is_always_strided() noexcept { return true; }
+        DEVVIEW_HD static constexpr bool is_always_exhaustive() noexcept { return false; }
+
+    private:
+        Extents extents_;
+        Strides strides_;
+    };
+};
+
 template <>
 struct SpanLayout<::cuda::std::layout_stride> {
     static constexpr ItemStrides kStrides = ItemStrides::unique;
     template <class Mapping, std::size_t rank>
     static Mapping mapping(const typename Mapping::extents_type& extents,
                            const ::cuda::std::array<std::int64_t, rank>& strides, std::int64_t) {
-        return Mapping(extents, strides);
+        using Extents = typename Mapping::extents_type;
+        return Mapping(CheckedStrides::mapping<Extents>(extents, strides));
     }
 };
 
