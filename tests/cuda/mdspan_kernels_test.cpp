@@ -14,6 +14,7 @@
 #include "devview/copy.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
+#include "devview/error.hpp"
 #include "devview/host_memory.hpp"
 
 namespace devview {
@@ -34,10 +35,12 @@ protected:
         }
         Emulated::SetUp();
         stream_ = cuda::make_stream(0);
+        copies_ = cuda::make_stream(0);
     }
     void TearDown() override {
         if (IsSkipped()) return;
         stream_ = {};
+        copies_ = {};
         Emulated::TearDown();
     }
 
@@ -53,12 +56,12 @@ protected:
         return view_of(items, format_of<T>(), layout, Device{}, block);
     }
     View to_device(const View& view) const {
-        return copy_to(view, Device{DeviceType::cuda, 0}, Order::C, stream_);
+        return copy_to(view, Device{DeviceType::cuda, 0}, Order::C, copies_);
     }
-    /// What a kernel left, once it is done. Sliced as it is.
+    /// What a kernel left. The copies are on another stream than the kernels.
     View fetch(const View& view) const {
-        View out = copy_to(view, Device{}, Order::C, stream_);
-        cuda::synchronize(stream_);
+        View out = copy_to(view, Device{}, Order::C, copies_);
+        cuda::synchronize(copies_);
         return out;
     }
 
@@ -73,6 +76,7 @@ protected:
     }
 
     Stream stream_{};
+    Stream copies_{};
 };
 
 template <class T>
@@ -218,6 +222,19 @@ TEST_F(MdspanKernels, TheHostTouchesNoDeviceSpan) {
     const View view = to_device(host<float>({4}));
     EXPECT_STREQ(test::touch_on_host(device_span<float, Dims<1>>(view)),
                  "device_span: an item was touched on the host, wanted in a kernel");
+}
+
+TEST_F(MdspanKernels, NoKernelReadsAHostSpan) {
+    cuda::filler().need(cuda::Feature::recovery);
+    // Memory that the device could read: the kind of the span counts.
+    const View view =
+        copy_to(host<float>({4}), Device{DeviceType::cuda_host, 0}, Order::C, copies_);
+    cuda::synchronize(copies_);
+    cuda::Reports reports;
+    test::read_host_span(host_span<float, Dims<1>>(view), stream_);
+    EXPECT_THROW(cuda::synchronize(stream_), DeviceError);
+    cuda::filler().clear_sticky();
+    EXPECT_EQ(at<float>(view, {0}), 0.0f);
 }
 
 }  // namespace
