@@ -84,10 +84,10 @@ TEST(ItemLayout, CountsItemsNotBytes) {
 
 TEST(ItemLayout, ShiftsToTheLowestItemOfNegativeStrides) {
     std::int64_t offset = 0;
-    EXPECT_EQ(items(floats({3, 4}, {-16, 4}), {{-1, -1}, ItemStrides::any}, &offset),
+    EXPECT_EQ(items(floats({3, 4}, {-16, 4}), {{-1, -1}, ItemStrides::arbitrary}, &offset),
               (Numbers{-4, 1}));
     EXPECT_EQ(offset, 8);
-    EXPECT_EQ(items(floats({3, 4}, {0, 4}), {{-1, -1}, ItemStrides::any}, &offset),
+    EXPECT_EQ(items(floats({3, 4}, {0, 4}), {{-1, -1}, ItemStrides::arbitrary}, &offset),
               (Numbers{0, 1}));
     EXPECT_EQ(offset, 0);
 }
@@ -165,7 +165,7 @@ TEST(ItemLayout, RefusesReadOnlyMemoryToWriters) {
 TEST(ItemLayout, RefusesMisalignedItems) {
     EXPECT_EQ(refusal<LayoutError>(view_on(Device{}, "f", {4}, {4}, 0x1002), {{-1}}),
               "typed: x: address 0x1002, wanted a multiple of 4");
-    EXPECT_EQ(refusal<LayoutError>(floats({4}, {6}), {{-1}, ItemStrides::any}),
+    EXPECT_EQ(refusal<LayoutError>(floats({4}, {6}), {{-1}, ItemStrides::arbitrary}),
               "typed: x: axis 0: stride 6 bytes, wanted a multiple of the itemsize 4");
 }
 
@@ -176,7 +176,7 @@ TEST(ItemLayout, RefusesSuboffsets) {
     auto allocation = Allocation::adopt(reinterpret_cast<void*>(64), 0, Device{}, nullptr);
     const View view(allocation, allocation->data(), Format("f"),
                     Layout::strided(2, shape, strides, suboffsets, 4), false);
-    EXPECT_EQ(refusal<LayoutError>(view, {{-1, -1}, ItemStrides::any}),
+    EXPECT_EQ(refusal<LayoutError>(view, {{-1, -1}, ItemStrides::arbitrary}),
               "typed: x: axis 0: suboffset 12, wanted no pointers to follow");
 }
 
@@ -216,7 +216,7 @@ TEST(ItemLayout, RefusesWhatTheIndexTypeCannotCount) {
               "typed: x: shape (12, 11) reaches over 132 items, the index type ends at 127");
     EXPECT_EQ(refusal<LayoutError>(floats({2, 63}, {256, 4}), small), "accepted");  // 127
     EXPECT_NE(refusal<LayoutError>(floats({2, 64}, {256, 4}), small), "accepted");  // 128
-    small.strides = ItemStrides::any;  // counted from the lowest item
+    small.strides = ItemStrides::arbitrary;  // counted from the lowest item
     EXPECT_EQ(refusal<LayoutError>(floats({2, 63}, {-256, 4}), small), "accepted");
     EXPECT_NE(refusal<LayoutError>(floats({2, 64}, {-256, 4}), small), "accepted");
     EXPECT_EQ(refusal<LayoutError>(view_on(Device{}, "B", {INT64_MAX}, {1}),
@@ -277,7 +277,7 @@ TEST(ItemLayout, RandomLayoutsReachTheSameItems) {
         const View view = floats(shape, strides);
         const Numbers wanted = positions(shape, strides);
         std::int64_t offset = 0;
-        Wish wish{Numbers(shape.size(), -1), ItemStrides::any};
+        Wish wish{Numbers(shape.size(), -1), ItemStrides::arbitrary};
         const Numbers found = items(view, wish, &offset);
         Numbers bytes = found;
         for (std::int64_t& stride : bytes)

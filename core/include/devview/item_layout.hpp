@@ -17,7 +17,7 @@ enum class ItemStrides : std::uint8_t {
     f_contiguous,
     unique,  ///< positive, and no two items in one place: in the order of their strides, each axis
              ///< steps past all that the ones before it reach. All slices of dense memory do.
-    any,     ///< negative ones and zero, too
+    arbitrary,  ///< negative ones and zero, too
 };
 
 /// Who reads and writes the items.

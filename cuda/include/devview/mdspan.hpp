@@ -204,7 +204,7 @@ struct SpanLayout<::cuda::std::layout_stride> {
 #ifdef DEVVIEW_HAS_LAYOUT_STRIDE_RELAXED
 template <>
 struct SpanLayout<::cuda::layout_stride_relaxed> {
-    static constexpr ItemStrides kStrides = ItemStrides::any;
+    static constexpr ItemStrides kStrides = ItemStrides::arbitrary;
     template <class Mapping, std::size_t rank>
     static Mapping mapping(const typename Mapping::extents_type& extents,
                            const ::cuda::std::array<std::int64_t, rank>& strides,
