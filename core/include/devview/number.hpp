@@ -47,19 +47,30 @@ DEVVIEW_CORE_API NumberType number_type(const FormatNode& format) noexcept;
 
 namespace detail {
 
+/// The range of an integer type among the values of a float type. Constants: nvcc lets device code
+/// read them, but not call std::numeric_limits without --expt-relaxed-constexpr.
+template <typename To, typename From>
+struct Range {
+    using Limits = std::numeric_limits<To>;
+    static constexpr bool kExact = Limits::digits <= std::numeric_limits<From>::digits;
+    static constexpr To kMax = (Limits::max)();
+    static constexpr From kLow = static_cast<From>((Limits::min)());
+    static constexpr From kTop = static_cast<From>(kMax / 2 + 1) * 2;  // one above the largest
+    static constexpr From kHigh =
+        kExact ? kTop - 1 : kTop * (1 - std::numeric_limits<From>::epsilon() / 2);
+};
+
 /// Truncates; beyond the range the nearest limit, NaN 0 (as PTX cvt does). No branches: vectorises.
 template <typename To, typename From>
 DEVVIEW_HD constexpr To saturate(From value) noexcept {
-    using Limits = std::numeric_limits<To>;
-    constexpr bool exact = Limits::digits <= std::numeric_limits<From>::digits;
-    constexpr From low = static_cast<From>(Limits::min());
-    constexpr From top = static_cast<From>(Limits::max() / 2 + 1) * 2;  // one above the largest
-    constexpr From high = exact ? top - 1 : top * (1 - std::numeric_limits<From>::epsilon() / 2);
+    constexpr From low = Range<To, From>::kLow;
+    constexpr From top = Range<To, From>::kTop;
+    constexpr From high = Range<To, From>::kHigh;
     From inside = value > low ? value : low;
     inside = inside < high ? inside : high;
     using Step = std::conditional_t<(sizeof(To) < sizeof(int)), int, To>;
     To result = static_cast<To>(static_cast<Step>(inside));
-    if (!exact) result = value >= top ? Limits::max() : result;
+    if (!Range<To, From>::kExact) result = value >= top ? Range<To, From>::kMax : result;
     if (std::is_signed<To>::value) result = value != value ? To{0} : result;
     return result;
 }

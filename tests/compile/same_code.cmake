@@ -1,0 +1,52 @@
+# cmake -DCOMMAND="compiler;flags;source" -P same_code.cmake: compiles to assembly or PTX on standard
+# output and fails unless every span_x has the same instructions as plain_x.
+
+execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE text RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "the compiler failed: ${status}")
+endif()
+# Neither may split what is a list to CMake.
+string(REPLACE ";" "," text "${text}")
+string(REGEX REPLACE "[][]" "|" text "${text}")
+
+# Sets `out` to the instructions of one function, names and numbers of labels left out.
+function(body name out)
+    # "name:" to its .cfi_endproc, or ".entry name(" to the closing brace.
+    string(REGEX MATCH "(\n${name}:|\\.entry ${name}\\().*" body "${text}")
+    string(REGEX MATCH "\n(\t\\.cfi_endproc|})" end "${body}")
+    if(body STREQUAL "" OR end STREQUAL "")
+        message(FATAL_ERROR "no function ${name} in the compiler's output")
+    endif()
+    string(FIND "${body}" "${end}" length)
+    string(SUBSTRING "${body}" 0 ${length} body)
+    string(REGEX REPLACE "(\\.L|\\$L__BB|LBB)[A-Z_0-9]+" "label" body "${body}")
+    string(REGEX REPLACE "\n[ \t]*(//|#|\\.loc|\\.cfi|\\.p2align)[^\n]*" "" body "${body}")
+    string(REGEX REPLACE "[ \t]*#[^\n]*" "" body "${body}")
+    string(REPLACE "${name}" "function" body "${body}")
+    set(${out} "${body}" PARENT_SCOPE)
+endfunction()
+
+string(REGEX MATCHALL "(\n|\\.entry )span_[a-z]+[:(]" functions "${text}")
+if(NOT functions)
+    message(FATAL_ERROR "no functions in the compiler's output")
+endif()
+foreach(function IN LISTS functions)
+    string(REGEX MATCH "span_([a-z]+)" name "${function}")
+    set(pair "${CMAKE_MATCH_1}")
+    body("span_${pair}" ours)
+    body("plain_${pair}" theirs)
+    if(pair STREQUAL "pointer")
+        # Operands of a comparison may change places.
+        string(REGEX REPLACE "(\n\t[a-z0-9]+)\t[^\n]*" "\\1" ours "${ours}")
+        string(REGEX REPLACE "(\n\t[a-z0-9]+)\t[^\n]*" "\\1" theirs "${theirs}")
+    endif()
+    if(NOT ours STREQUAL theirs)
+        message(FATAL_ERROR "span_${pair} and plain_${pair} differ:\n${ours}\n---\n${theirs}")
+    endif()
+    string(REGEX MATCHALL "\n\t[a-z@%]" instructions "${ours}")
+    list(LENGTH instructions count)
+    if(count LESS 5)
+        message(FATAL_ERROR "span_${pair}: ${count} instructions, that is no loop:\n${ours}")
+    endif()
+    message(STATUS "${pair}: the same ${count} instructions")
+endforeach()
