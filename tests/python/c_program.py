@@ -1,7 +1,7 @@
 """A program in Python that uses the C libraries by ctypes alone: no module of devview is loaded.
 
-Run as ``python -I c_program.py FOLDER``, with the folder that holds the libraries. Exits with 0 if all
-that it looked at was right.
+Run as ``python -I c_program.py FOLDER``, with the folder that holds the libraries. Exits with 0 if
+all that it looked at was right.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def shape_of(info: ViewInfo) -> tuple[int, ...]:
 
 
 def check_a_view_of_our_memory(lib: Libraries) -> None:
-    """A ctypes array is viewed, cut, turned, filled and given back."""
+    """See a ctypes array viewed, cut, turned, filled and given back."""
     memory = (c.c_double * 12)(*range(12))
     with lib.view(memory, b"d", 3, 4) as view:
         info = lib.described(view)
@@ -288,7 +288,7 @@ def check_refusals(lib: Libraries) -> None:
 
 
 def check_releases(lib: Libraries) -> None:
-    """A block in use is not freed, a handle that is gone is known."""
+    """See that a block in use is not freed, and that a handle that is gone is known."""
     owner = lib.made("allocation_new", 64, 1)
     info, extents = AllocationInfo(), (c.c_int64 * 1)(64)
     spec = ViewSpec(ndim=1, shape=extents)
@@ -308,7 +308,7 @@ def check_releases(lib: Libraries) -> None:
 
 
 def check_dlpack(lib: Libraries) -> None:
-    """A tensor goes out and comes in again, and holds the memory in between."""
+    """Hand a tensor out and take it in again; it holds the memory in between."""
     memory = (c.c_float * 6)(*range(6))
     with lib.view(memory, b"f", 2, 3) as view:
         tensor = lib.made("view_to_dlpack", view)
