@@ -30,15 +30,13 @@ struct Given {
     void* context;
 };
 
-void call_release(void* context, Stream stream) noexcept {
+void release_given(void* context, Stream stream) noexcept {
     const std::unique_ptr<Given> given(static_cast<Given*>(context));
-    try {
-        given->release(given->context, number_of(stream));
-    } catch (const std::exception& error) {
-        report_release_error(error.what());
-    } catch (...) {
-        report_release_error("release: unknown exception");
-    }
+    const auto call = [](void* told, Stream at) {
+        const auto* const block = static_cast<const Given*>(told);
+        block->release(block->context, number_of(at));
+    };
+    call_release(call, given.get(), std::move(stream));
 }
 
 /// A block that can be: what is asked of every adoption.
@@ -135,7 +133,7 @@ std::shared_ptr<Allocation> adopt_block(
     read.stream = stream_of(block->stream, read.device);
     if (block->release == nullptr) return adopt(std::move(read));
     auto given = std::make_unique<Given>(Given{block->release, block->context});
-    read.release = &call_release;
+    read.release = &release_given;
     read.context = given.get();
     auto allocation = adopt(std::move(read));
     given.release();
