@@ -10,6 +10,7 @@ set(DEVVIEW_SANITIZE "" CACHE STRING "Sanitizers for host code, e.g. address,und
 set(DEVVIEW_PREBUILT "" CACHE PATH
     "Folder with libdevview_core and libdevview_cuda: use these, build only what stands on them"
 )
+option(DEVVIEW_ONLY_CORE "Build devview_core, and nothing that knows CUDA or Python" OFF)
 option(DEVVIEW_COVERAGE "Count executed lines of cuda/, for gcov" OFF)
 option(DEVVIEW_WARNINGS_AS_ERRORS "Warnings are errors" OFF)
 option(DEVVIEW_TESTS "Build the GoogleTest binaries" OFF)

@@ -67,6 +67,24 @@ function(devview_sources out)
     set(${out} "${found}" PARENT_SCOPE)
 endfunction()
 
+# Gives the C functions of a shared library their versions, from TARGET.map beside its CMakeLists.txt.
+# Where the linker knows no versions (macOS, Windows), the names stand alone.
+include(CheckLinkerFlag)
+function(devview_symbol_versions target)
+    get_target_property(type ${target} TYPE)
+    if(NOT type STREQUAL "SHARED_LIBRARY" OR APPLE OR WIN32)
+        return()
+    endif()
+    set(map "${CMAKE_CURRENT_SOURCE_DIR}/${target}.map")
+    set(probe "${CMAKE_CURRENT_BINARY_DIR}/probe.map")
+    file(WRITE "${probe}" "DEVVIEW_PROBE {};\n")
+    check_linker_flag(CXX "LINKER:--version-script=${probe}" DEVVIEW_LINKER_VERSIONS)
+    if(DEVVIEW_LINKER_VERSIONS)
+        target_link_options(${target} PRIVATE "$<HOST_LINK:LINKER:--version-script=${map}>")
+        set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
+    endif()
+endfunction()
+
 # A library of the wheel, or the one in DEVVIEW_PREBUILT under the same name.
 function(devview_library target alias include_dir)
     if(DEVVIEW_PREBUILT)
@@ -89,6 +107,7 @@ function(devview_library target alias include_dir)
             ${target} PROPERTIES INSTALL_RPATH "$ORIGIN" WINDOWS_EXPORT_ALL_SYMBOLS OFF
         )
         devview_setup(${target})
+        devview_symbol_versions(${target})
         install(
             TARGETS ${target}
             LIBRARY DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_runtime

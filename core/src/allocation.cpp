@@ -138,6 +138,17 @@ void report_release_error(const char* what) noexcept {
     }
 }
 
+void call_release(void (*release)(void* context, Stream stream), void* context,
+                  Stream stream) noexcept {
+    try {
+        release(context, std::move(stream));
+    } catch (const std::exception& error) {
+        report_release_error(error.what());
+    } catch (...) {
+        report_release_error("release: unknown exception");
+    }
+}
+
 void set_release_error_handler(void (*handler)(const char* what)) noexcept {
     failure_handler.store(handler);
 }

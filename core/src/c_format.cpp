@@ -5,15 +5,15 @@
 #include <type_traits>
 #include <utility>
 
-#include "c_error.hpp"
-#include "devview/c_api.h"
+#include "devview/c_api/errors.hpp"
+#include "devview/c_api/format.h"
 #include "devview/format.hpp"
 
 namespace devview {
 namespace {
 
-using detail::guarded;
-using detail::refuse;
+using c_api::guarded;
+using c_api::refuse;
 
 // format.hpp and c_api.h describe the same bytes; a difference ends the build here.
 #define DEVVIEW_SAME_MEMBER(ours, theirs, member)                                               \
@@ -96,11 +96,11 @@ devview_status null(const char* text) noexcept { return refuse(DEVVIEW_ERROR_ARG
 }  // namespace devview
 
 using devview::Format;
-using devview::guarded;
 using devview::handle_of;
 using devview::node_of;
 using devview::null;
-using devview::refuse;
+using devview::c_api::guarded;
+using devview::c_api::refuse;
 
 devview_status devview_format_parse(const char* text, int64_t itemsize, devview_format** format) {
     if (text == nullptr) return null("devview_format_parse: text: null");
@@ -167,18 +167,9 @@ devview_status devview_format_describe(const devview_format* format, uint32_t ve
 devview_status devview_format_str(const devview_format* format, char* buffer, size_t capacity,
                                   size_t* length) {
     if (format == nullptr) return null("devview_format_str: format: null");
-    if (buffer == nullptr && capacity != 0) return null("devview_format_str: buffer: null");
-    return guarded([&]() -> devview_status {
-        const std::string text = Format::of_node(node_of(format)).str();
-        if (length != nullptr) *length = text.size();
-        if (buffer == nullptr) return DEVVIEW_OK;
-        if (text.size() >= capacity) {
-            const std::string what = "devview_format_str: buffer: " + std::to_string(capacity) +
-                                     " bytes, needed " + std::to_string(text.size() + 1);
-            return refuse(DEVVIEW_ERROR_SIZE, what.c_str());
-        }
-        std::memcpy(buffer, text.c_str(), text.size() + 1);
-        return DEVVIEW_OK;
+    return guarded([&] {
+        devview::c_api::write_text("devview_format_str", Format::of_node(node_of(format)).str(),
+                                   buffer, capacity, length);
     });
 }
 

@@ -23,14 +23,13 @@ struct Comparison {
     enum class Kind { always, never, leaf, record, array };
     struct Member;
 
-    explicit Comparison(Kind kind_) : kind(kind_) {}
-    explicit Comparison(const CompareLeaf& leaf_)
-        : kind(leaf_.row == nullptr ? Kind::never : Kind::leaf), leaf(leaf_) {}
+    explicit Comparison(Kind kind_);
+    explicit Comparison(const CompareLeaf& leaf_);
 
     Kind kind;
     CompareLeaf leaf{};
-    std::vector<Member> members{};  ///< of a record; the element of an array
-    std::int64_t extent = 0;        ///< of an array, as are the strides [bytes]
+    std::vector<Member> members;  ///< of a record; the element of an array
+    std::int64_t extent = 0;      ///< of an array, as are the strides [bytes]
     std::int64_t a_stride = 0;
     std::int64_t b_stride = 0;
 };
@@ -40,6 +39,11 @@ struct Comparison::Member {
     std::int64_t b_offset;
     Comparison part;
 };
+
+// Here, where Member is complete: clang 14 wants all of it for the vector.
+Comparison::Comparison(Kind kind_) : kind(kind_) {}
+Comparison::Comparison(const CompareLeaf& leaf_)
+    : kind(leaf_.row == nullptr ? Kind::never : Kind::leaf), leaf(leaf_) {}
 
 /// One side of the comparison: a node, and how many of its axes are behind us if it is an array.
 struct Side {

@@ -1,20 +1,6 @@
 /* Formats through the C interface, by a program that knows nothing else of this project: walks the
  * descriptors of nested records, prints them, compares with what the compiler says. C99. */
-#include <stdio.h>
-#include <string.h>
-
-#include "devview/c_api.h"
-
-static int failures = 0;
-
-#define CHECK(condition)                                           \
-    do {                                                           \
-        if (!(condition)) {                                        \
-            printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            printf("    last error: %s\n", devview_last_error());  \
-            ++failures;                                            \
-        }                                                          \
-    } while (0)
+#include "check.h"
 
 /* --- A text that grows to the end of its buffer --- */
 
@@ -207,7 +193,7 @@ static void test_str_fits_or_tells_its_length(void) {
 /* --- Refusals --- */
 
 static void check_refused(devview_status status, devview_status expected, int64_t position) {
-    devview_error error = {sizeof(devview_error), DEVVIEW_OK, NULL, 0};
+    devview_error error = {sizeof(devview_error), DEVVIEW_OK, NULL, 0, 0};
     CHECK(status == expected);
     CHECK(devview_last_error_details(&error) == DEVVIEW_OK);
     CHECK(error.status == expected);
@@ -268,12 +254,18 @@ static void test_bad_arguments(void) {
 }
 
 static void test_details_know_their_size(void) {
-    devview_error error = {sizeof(devview_error) + 8, 55, NULL, 77};
+    devview_error error = {sizeof(devview_error) + 8, 55, NULL, 77, 66};
     CHECK(devview_last_error_details(NULL) == DEVVIEW_ERROR_ARGUMENT);
     CHECK(devview_last_error_details(&error) == DEVVIEW_ERROR_VERSION);
     error.struct_size = 4;
     CHECK(devview_last_error_details(&error) == DEVVIEW_ERROR_VERSION);
     CHECK(error.status == 55 && error.text == NULL && error.position == 77);
+    /* Version 1 ended before `code`. */
+    error.struct_size = offsetof(devview_error, code);
+    CHECK(devview_last_error_details(&error) == DEVVIEW_OK);
+    CHECK(error.status != 55 && error.text != NULL && error.code == 66);
+    error.struct_size = sizeof(error);
+    CHECK(devview_last_error_details(&error) == DEVVIEW_OK && error.code == 0);
 }
 
 int main(void) {
@@ -287,6 +279,5 @@ int main(void) {
     test_bad_formats();
     test_bad_arguments();
     test_details_know_their_size();
-    printf("%d failures\n", failures);
-    return failures == 0 ? 0 : 1;
+    return finish();
 }

@@ -1,11 +1,14 @@
 // The C interface when memory runs out, at every allocation in turn: a status, and nothing leaked.
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
 #include "devview/c_api.h"
+#include "devview/dlpack_abi.hpp"
 
 namespace {
 
@@ -96,6 +99,94 @@ TEST(CApiMemory, StrFailsWithAStatus) {
     });
     EXPECT_GE(failed, 1);
     devview_format_release(format);
+}
+
+// As sweep(), in a new thread each: one that has freed blocks of these sizes would use them again.
+template <class Call>
+long sweep_in_threads(Call call) {
+    EXPECT_EQ(call(), DEVVIEW_OK);
+    for (long allocation = 0; allocation < 10000; ++allocation) {
+        devview_status status = DEVVIEW_OK;
+        std::string text;
+        std::thread([&] {
+            status = failing_at(allocation, call);
+            text = devview_last_error();
+        }).join();
+        if (status == DEVVIEW_OK || testing::Test::HasFailure()) return allocation;
+        EXPECT_EQ(status, DEVVIEW_ERROR_MEMORY) << "allocation " << allocation;
+        EXPECT_EQ(text, "memory is exhausted");
+    }
+    return -1;
+}
+
+/// Every step from nothing to a sub-view, undone again.
+devview_status make_and_undo() {
+    devview_allocation* allocation = nullptr;
+    devview_view* view = nullptr;
+    devview_view* part = nullptr;
+    const std::int64_t shape[] = {1, 1, 1, 1, 2};  // beyond what a layout holds without a block
+    devview_view_spec spec{sizeof(spec), 5, nullptr, nullptr, shape, nullptr, nullptr, 0};
+    devview_status status = devview_allocation_new(2, 0, &allocation);
+    if (status == DEVVIEW_OK) status = devview_view_of(&spec, allocation, &view);
+    if (status == DEVVIEW_OK) status = devview_view_slice(view, 4, 0, 1, 1, &part);
+    EXPECT_EQ(part == nullptr, status != DEVVIEW_OK);
+    devview_view_release(part);
+    devview_view_release(view);
+    devview_allocation_release(allocation);
+    std::size_t live = 77;
+    EXPECT_EQ(devview_live_allocations(&live), DEVVIEW_OK);
+    EXPECT_EQ(live, 0u);
+    return status;
+}
+
+TEST(CApiMemory, ViewsFailWithAStatus) { EXPECT_GE(sweep_in_threads(make_and_undo), 2); }
+
+int releases = 0;
+int expected_releases = 0;
+
+// Nothing was taken if the status says so: the release is never called then.
+TEST(CApiMemory, AdoptionTakesAllOrNothing) {
+    char memory[8];
+    devview_block block{sizeof(block), {DEVVIEW_CPU, 0}, memory, 8, DEVVIEW_NO_STREAM, {}, {}};
+    block.release = [](void*, devview_stream) { ++releases; };
+    releases = expected_releases = 0;
+    const long failed = sweep_in_threads([&] {
+        devview_allocation* allocation = nullptr;
+        const devview_status status = devview_allocation_adopt(&block, &allocation);
+        EXPECT_EQ(releases, expected_releases);
+        if (status == DEVVIEW_OK) ++expected_releases;
+        devview_allocation_release(allocation);
+        EXPECT_EQ(releases, expected_releases);
+        return status;
+    });
+    EXPECT_GE(failed, 2);
+}
+
+void count_deletion(dlpack::ManagedTensorVersioned*) { ++releases; }
+
+TEST(CApiMemory, TensorsAreTakenOrNot) {
+    float data[2] = {};
+    std::int64_t shape[] = {2};
+    dlpack::ManagedTensorVersioned tensor{};
+    tensor.version = {dlpack::kMajor, dlpack::kMinor};
+    tensor.deleter = &count_deletion;
+    tensor.dl_tensor.data = data;
+    tensor.dl_tensor.device = {DEVVIEW_CPU, 0};
+    tensor.dl_tensor.ndim = 1;
+    tensor.dl_tensor.dtype = {dlpack::kFloat, 32, 1};
+    tensor.dl_tensor.shape = shape;
+    releases = expected_releases = 0;
+    const long failed = sweep_in_threads([&] {
+        devview_view* view = nullptr;
+        const devview_status status =
+            devview_view_from_dlpack(reinterpret_cast<DLManagedTensorVersioned*>(&tensor), &view);
+        EXPECT_EQ(releases, expected_releases);
+        if (status == DEVVIEW_OK) ++expected_releases;
+        devview_view_release(view);
+        EXPECT_EQ(releases, expected_releases);
+        return status;
+    });
+    EXPECT_GE(failed, 1);
 }
 
 }  // namespace

@@ -276,7 +276,7 @@ def test_packed_items_are_told_from_version_2_on(core):
 
 
 def test_version(core):
-    assert core.devview_c_api_version() == 1
+    assert core.devview_c_api_version() == 2
 
 
 # --- The capsule of dv.Format ---

@@ -201,6 +201,11 @@ DEVVIEW_CORE_API void report_release_error(const char* what) noexcept;
 /// Counts a failed release that was told elsewhere already (a Python callback that raised).
 DEVVIEW_CORE_API void count_release_error() noexcept;
 
+/// Calls `release`, and reports what it throws: here, so that callers may compile with
+/// -fno-exceptions.
+DEVVIEW_CORE_API void call_release(void (*release)(void* context, Stream stream), void* context,
+                                   Stream stream) noexcept;
+
 /// Who is told of failed releases (null: standard error). Must not throw; any thread.
 DEVVIEW_CORE_API void set_release_error_handler(void (*handler)(const char* what)) noexcept;
 
@@ -215,14 +220,9 @@ std::shared_ptr<Allocation> Allocation::adopt(void* data, std::size_t nbytes, De
     block.stream = std::move(stream);
     block.context = owned.get();
     block.release = [](void* context, Stream at) noexcept {
-        std::unique_ptr<F> callable(static_cast<F*>(context));
-        try {
-            (*callable)(std::move(at));
-        } catch (const std::exception& error) {
-            report_release_error(error.what());
-        } catch (...) {
-            report_release_error("release: unknown exception");
-        }
+        const std::unique_ptr<F> callable(static_cast<F*>(context));
+        const auto call = [](void* f, Stream last) { (*static_cast<F*>(f))(std::move(last)); };
+        call_release(call, context, std::move(at));
     };
     auto allocation = adopt(std::move(block));
     owned.release();
