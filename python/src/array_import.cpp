@@ -182,13 +182,12 @@ std::optional<View> import_array(PyObject* object) {
         [&] { return memory.layout(); }, !memory.has(kWriteable));
 }
 
-bool make_array_import(PyObject* object, void* place) {
+View array_view(PyObject* object) {
     ArrayMemory memory;
-    if (!is_array(object) || !read_array(object, memory)) return false;
-    new (place) View(
+    if (!is_array(object) || !read_array(object, memory)) return View();
+    return View(
         View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
         [&] { return memory.layout(); }, !memory.has(kWriteable));
-    return true;
 }
 
 PyObject* new_array_view(PyObject* object) {

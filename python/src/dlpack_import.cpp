@@ -269,6 +269,19 @@ PyObject* new_dlpack_view(PyObject* object) {
     }
 }
 
+View dlpack_view(PyObject* object) {
+    if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return View();
+    const py::object capsule = call_unasked(object);
+    if (!capsule) return View();
+    View view = take_host_view(capsule.ptr());
+    if (!view.released()) return view;
+    try {
+        return take_unasked(object, capsule.ptr());
+    } catch (const AskedElsewhere&) {
+        return view;
+    }
+}
+
 void bind_dlpack(py::module_& module) {
     module.def("from_dlpack", from_dlpack, py::arg("obj"), py::pos_only(), py::kw_only(),
                py::arg("device") = py::none(), py::arg("copy") = py::none(),

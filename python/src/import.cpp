@@ -238,13 +238,30 @@ View import_view(PyObject* object) {
     return import_any({object});
 }
 
-void make_import(PyObject* object, void* place) {
-    if (is_view(object)) {
-        new (place) View(live_view(object));
-        return;
+namespace {
+
+/// As import_plain(), of an array that is read where it lies or of any other object.
+View import_foreign(PyObject* object) {
+    View view = array_view(object);
+    if (view.released()) {
+        std::optional<std::string> dlpack_refusal;
+        try {
+            view = dlpack_view(object);
+        } catch (...) {
+            dlpack_refusal = refusal();
+        }
+        if (view.released()) {
+            view = import_protocols({object}, dlpack_refusal ? &*dlpack_refusal : nullptr);
+        }
     }
-    if (!make_array_import(object, place)) new (place) View(import_protocols({object}));
-    if (tracing) trace_origin(*static_cast<View*>(place)->allocation());
+    if (tracing) trace_origin(*view.allocation());
+    return view;
+}
+
+}  // namespace
+
+View import_argument(PyObject* object) {
+    return is_view(object) ? View(live_view(object)) : import_foreign(object);
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {
