@@ -131,14 +131,11 @@ def main() -> int:
             for function in ("any", "readonly", "typed")
             for name, value in arguments().items()
         ]
-    print(
-        f"{'function':10}{'argument':16}{'devview':>9}{'nanobind':>10}{'in all':>8}{'net':>7}  [ns]"
-    )
+    print(f"{'':26}{'devview':>9}{'nanobind':>10}{'in all':>8}{'net':>7}  [ns]")
     for r in results:
-        line = (
-            f"{r.function:10}{r.argument:16}{r.ours:9.0f}{r.peer:10.0f}{r.whole:8.2f}{r.net:7.2f}"
-        )
-        print(line + ("  above the limit" if over(r) else ""))
+        told = f"{r.function:10}{r.argument:16}{r.ours:9.0f}{r.peer:10.0f}"
+        told += f"{r.whole:8.2f}{r.net:7.2f}"
+        print(told + ("  above the limit" if over(r) else ""))
     if options.json:
         options.json.write_text(json.dumps([r._asdict() for r in results], indent=1))
     return int(options.check and any(map(over, results)))

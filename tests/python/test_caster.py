@@ -1,4 +1,4 @@
-"""devview/pybind11.hpp: views as arguments of C++ functions, and what is said where they do not fit."""
+"""devview/pybind11.hpp: views as arguments of C++ functions, and what refusals say."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def test_what_one_call_was_refused_for_is_not_told_by_the_next(caster):
 def test_an_overload_that_needs_no_copy_comes_first(caster):
     assert caster.prefer(np.ones(3, "f4")) == "float32"
     assert caster.prefer(np.ones(3, "f8")) == "float64"
-    assert caster.prefer(np.ones(3, "i2")) == "number" or True
+    assert caster.prefer(np.ones(3, "i2")) == "float32"
     assert caster.prefer(1.5) == "number"
 
 
@@ -327,12 +327,10 @@ def test_converted_copies_only_what_does_not_fit(caster):
 
 
 def test_converted_refuses_what_a_copy_does_not_help(caster):
-    assert refusal(caster.converted, np.ones((2, 2))).endswith(
-        "axes: 1 wanted, 2 (shape (2, 2)) given"
-    )
-    assert "argument 'x' (numpy.ndarray): conversion: " in refusal(
-        caster.converted, np.ones(2, "c16")
-    )
+    said = refusal(caster.converted, np.ones((2, 2)))
+    assert said.endswith("axes: 1 wanted, 2 (shape (2, 2)) given")
+    said = refusal(caster.converted, np.ones(2, "c16"))
+    assert "argument 'x' (numpy.ndarray): conversion: " in said
 
 
 def test_converted_keeps_any_format_and_takes_fortran_order(caster):
