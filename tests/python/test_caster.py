@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gc
 import sys
 
 import numpy as np
@@ -289,6 +290,7 @@ def test_where_no_overload_fits_each_says_why(caster):
     assert lines[4].endswith("float32 wanted, int64 given; device: cuda wanted, cpu given")
     assert lines[5].endswith("argument 'x' (Producer): items: uint8 wanted, int64 given")
     assert p.calls == 10  # five overloads without conversions, five with
+    gc.collect()  # the exception's traceback
     assert sys.getrefcount(p) == 2
 
 

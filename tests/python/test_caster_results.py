@@ -14,8 +14,14 @@ from support import EMULATED, run_script
 
 
 @pytest.fixture(scope="module")
-def caster(tmp_path_factory):
+def module(tmp_path_factory):
     return load(build(shared_folder(tmp_path_factory), "caster"))
+
+
+@pytest.fixture
+def caster(module):
+    module.freed()  # what another test has left
+    return module
 
 
 def test_a_vector_becomes_a_view_of_its_memory(caster):
@@ -38,22 +44,22 @@ def test_a_deleter_that_takes_a_stream_is_called_once_with_none_on_the_host(cast
 @EMULATED
 def test_a_deleter_of_device_memory_gets_the_stream_of_its_uses(caster):
     memory = dv.empty(4, "f", device="cuda:0")
-    with dv.Stream("cuda:0") as stream:
-        v = caster.on_stream(memory.ptr, 4, stream.handle)
-        assert (str(v.device), v.ptr, v.nbytes) == ("cuda:0", memory.ptr, 16)
-        v.copy_from(np.arange(4, dtype="f4"))
-        assert v.tolist() == [0, 1, 2, 3]
-        assert caster.freed() == []
-        v.release()
-        assert caster.freed() == [(True, memory.ptr)]
+    stream = dv.Stream("cuda:0")
+    v = caster.on_stream(memory.ptr, 4, stream.handle)
+    assert (v.device, v.ptr, v.nbytes) == (memory.device, memory.ptr, 16)
+    v.copy_from(np.arange(4, dtype="f4"))
+    assert v.tolist() == [0, 1, 2, 3]
+    assert caster.freed() == []
+    v.release()
+    assert caster.freed() == [(True, memory.ptr)]
 
 
 def test_a_shared_pointer_is_shared(caster):
     v, uses = caster.shared(8)
-    assert (v.shape, v.readonly, uses) == ((8,), True, 2 + 1)
+    assert (v.shape, v.readonly, uses) == ((8,), True, 2)
     del v
     other, uses = caster.shared(3)
-    assert uses == 3
+    assert uses == 2  # the first one has let go
     del other
 
 
@@ -82,7 +88,7 @@ def test_a_returned_argument_shares_the_allocation(caster):
     v = dv.view(bytearray(b"abcd"))
     w, part = caster.same(v), caster.slice(v)
     assert w.allocation is v.allocation is part.allocation
-    assert part.tobytes() == b"a"
+    assert part.tobytes() == b"bcd"
     assert w.obj is v.obj
 
 
@@ -134,9 +140,9 @@ def test_a_module_without_devview_says_what_it_needs(caster):
         sys.modules["devview._devview"] = dv._devview = type(sys)("devview._devview")
         spec = importlib.util.spec_from_file_location("caster", {caster.__file__!r})
         try:
-            importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
         except ImportError as error:
-            print(error)
+            print(error.__cause__)
     """
     outcome = run_script(script, emulate=False)
     assert outcome.out.startswith(
@@ -156,9 +162,9 @@ def test_a_module_of_another_version_of_the_table_says_so(caster):
         dv._devview._extension_table = new(ctypes.addressof(table), name, None)
         spec = importlib.util.spec_from_file_location("caster", {caster.__file__!r})
         try:
-            importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
         except ImportError as error:
-            print(error)
+            print(error.__cause__)
     """
     outcome = run_script(script, emulate=False)
     assert "the installed devview has version 0 and 8 bytes" in outcome.out, outcome
