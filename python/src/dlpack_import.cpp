@@ -269,17 +269,18 @@ PyObject* new_dlpack_view(PyObject* object) {
     }
 }
 
+// One variable, made where the caller wants it: a fresh view that is moved stalls the store buffer.
 View dlpack_view(PyObject* object) {
-    if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return View();
-    const py::object capsule = call_unasked(object);
-    if (!capsule) return View();
-    View view = take_host_view(capsule.ptr());
-    if (!view.released()) return view;
-    try {
-        return take_unasked(object, capsule.ptr());
-    } catch (const AskedElsewhere&) {
-        return view;
+    const bool earlier = PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object));
+    const py::object capsule = earlier ? py::object() : call_unasked(object);
+    View view = capsule ? take_host_view(capsule.ptr()) : View();
+    if (view.released() && capsule) {
+        try {
+            view = take_unasked(object, capsule.ptr());
+        } catch (const AskedElsewhere&) {  // the capsule deletes its tensor
+        }
     }
+    return view;
 }
 
 void bind_dlpack(py::module_& module) {

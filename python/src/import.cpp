@@ -240,28 +240,40 @@ View import_view(PyObject* object) {
 
 namespace {
 
-/// As import_plain(), of an array that is read where it lies or of any other object.
-View import_foreign(PyObject* object) {
-    View view = array_view(object);
-    if (view.released()) {
-        std::optional<std::string> dlpack_refusal;
-        try {
-            view = dlpack_view(object);
-        } catch (...) {
-            dlpack_refusal = refusal();
-        }
-        if (view.released()) {
-            view = import_protocols({object}, dlpack_refusal ? &*dlpack_refusal : nullptr);
-        }
+// Views are made in their place here, as in dlpack_view().
+
+View dlpack_or_refusal(PyObject* object, std::optional<std::string>& why) {
+    try {
+        return dlpack_view(object);
+    } catch (...) {
+        why = refusal();
     }
+    return View();
+}
+
+/// As import_plain() of what is no array.
+View import_other(PyObject* object) {
+    std::optional<std::string> why;
+    View view = dlpack_or_refusal(object, why);
+    if (view.released()) view = import_protocols({object}, why ? &*why : nullptr);
     if (tracing) trace_origin(*view.allocation());
+    return view;
+}
+
+View import_array_object(PyObject* object) {
+    View view = array_view(object);
+    if (view.released())
+        view = import_other(object);
+    else if (tracing)
+        trace_origin(*view.allocation());
     return view;
 }
 
 }  // namespace
 
 View import_argument(PyObject* object) {
-    return is_view(object) ? View(live_view(object)) : import_foreign(object);
+    if (is_view(object)) return View(live_view(object));
+    return is_array(object) ? import_array_object(object) : import_other(object);
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {

@@ -89,6 +89,32 @@ inline View import_argument(pybind11::handle source) {
     return view;
 }
 
+/// Room for a View that is made in its place: a fresh one that is moved stalls the processor.
+class Slot {
+public:
+    Slot() noexcept {}
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() { clear(); }
+    template <class Make>
+    void fill(Make&& make) {
+        clear();
+        new (&view_) View(std::forward<Make>(make)());
+        full_ = true;
+    }
+    View& get() noexcept { return view_; }
+
+private:
+    void clear() noexcept {
+        if (full_) view_.~View();
+        full_ = false;
+    }
+    union {
+        View view_;
+    };
+    bool full_ = false;
+};
+
 /// A caster's hold on a device's memory, which is then not given back by what the function was
 /// passed: a driver lock may be taken, which must not wait for a thread that waits for the GIL.
 class Held {
@@ -153,9 +179,9 @@ public:
     bool load(handle source, bool) {
         if (!source) return false;
         held_.drop();
-        view_ = devview::python::detail::import_argument(source);
-        held_.hold(view_);
-        return !view_.released();
+        view_.fill([&] { return devview::python::detail::import_argument(source); });
+        held_.hold(view_.get());
+        return !view_.get().released();
     }
 
     static handle cast(devview::View&& view, return_value_policy, handle) {
@@ -171,15 +197,15 @@ public:
         return cast(*view, policy, parent);
     }
 
-    operator devview::View*() { return &view_; }
-    operator devview::View&() { return view_; }
-    operator devview::View&&() && { return std::move(view_); }
+    operator devview::View*() { return &view_.get(); }
+    operator devview::View&() { return view_.get(); }
+    operator devview::View&&() && { return std::move(view_.get()); }
     template <typename T>
     using cast_op_type = movable_cast_op_type<T>;
 
 private:
     devview::python::detail::Held held_;
-    devview::View view_;  // goes first
+    devview::python::detail::Slot view_;  // goes first
 };
 
 /// Arguments and results of type ViewOf.
