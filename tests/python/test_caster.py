@@ -346,3 +346,17 @@ def test_converted_brings_a_device_to_the_host(caster):
     v = dv.view(np.arange(3, dtype="f4"), device="cuda:1")
     got = caster.converted(v)
     assert (str(got.device), got.tolist()) == ("cpu", [0, 1, 2])
+
+
+# --- Compiled as C++17 ---
+
+
+def test_as_cpp17_pybind11_lists_the_signatures(tmp_path_factory):
+    plain = load(build(shared_folder(tmp_path_factory), "caster_plain", standard=17))
+    assert plain.total(np.ones(3, "f4")) == 3
+    assert plain.pick(np.ones(3)) == "float64"
+    assert plain.vector().tolist() == [1, 2]
+    p = Producer(np.ones(3))
+    said = refusal(plain.total, p)
+    assert "1. (x: devview.View[float32, (any,), host]) -> float" in said
+    assert p.calls == 1
