@@ -148,6 +148,9 @@ void bind_overloads(py::module_& m) {
     m.def("prefer", [](const Converted<ViewOf<const float, 1>>&) { return "float32"; });
     m.def("prefer", [](const ViewOf<const double, 1>&) { return "float64"; });
     m.def("prefer", [](double) { return "number"; });
+    // The last one refuses its view before a copy is tried for the first.
+    m.def("either", [](const Converted<ViewOf<const float, 1>>&) { return "copied"; });
+    m.def("either", [](const ViewOf<const double, 1>&) { return "float64"; });
     // Which overload fits is decided by a conversion of an argument before the view.
     m.def("late", [](int, const ViewOf<const float, 1>&) { return "int"; });
     m.def("late", [](double, const ViewOf<const double, 1>&) { return "float"; });

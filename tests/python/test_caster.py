@@ -306,6 +306,8 @@ def test_an_overload_that_needs_no_copy_comes_first(caster):
     assert caster.prefer(np.ones(3, "f8")) == "float64"
     assert caster.prefer(np.ones(3, "i2")) == "float32"
     assert caster.prefer(1.5) == "number"
+    assert caster.either(np.ones(3)) == "float64"
+    assert caster.either(np.ones(3, "i2")) == "copied"
 
 
 def test_a_refused_view_does_not_hide_a_later_overload(caster):

@@ -154,9 +154,9 @@ template <typename... Args>
 requires(devview::python::takes_views<Args...>) class argument_loader<Args...> {
     using indices = make_index_sequence<sizeof...(Args)>;
     template <typename Arg>
-    using argument_is_args = is_same_or_base_of<args, intrinsic_t<Arg>>;
+    using argument_is_args = std::is_base_of<args, intrinsic_t<Arg>>;
     template <typename Arg>
-    using argument_is_kwargs = is_same_or_base_of<kwargs, intrinsic_t<Arg>>;
+    using argument_is_kwargs = std::is_base_of<kwargs, intrinsic_t<Arg>>;
     static constexpr auto kwargs_pos = constexpr_last<argument_is_kwargs, Args...>();
     static_assert(kwargs_pos == -1 || kwargs_pos == static_cast<int>(sizeof...(Args)) - 1,
                   "py::kwargs is only permitted as the last argument of a function");
