@@ -60,7 +60,15 @@ public:
     }
 };
 
+struct Holder {
+    explicit Holder(const ViewOf<const float, 1>& x) : view(x) {}
+    View view;
+};
+
 void bind_arguments(py::module_& m) {
+    py::class_<Holder>(m, "Holder")
+        .def(py::init<const ViewOf<const float, 1>&>())
+        .def_readwrite("view", &Holder::view);
     m.def(
         "same", [](View x) { return x; }, py::arg("x"));
     m.def("device", [](const View& x) { return to_string(x.device()); });

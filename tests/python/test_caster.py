@@ -132,6 +132,20 @@ def test_the_argument_is_let_go_after_the_call(caster):
     data.append(0)  # no buffer of it is exported
 
 
+def test_constructors_and_members_take_views(caster):
+    a, b = np.ones(3, "f4"), bytearray(2)
+    before = sys.getrefcount(a)
+    holder = caster.Holder(a)
+    assert holder.view.ptr == a.ctypes.data
+    assert refusal(caster.Holder, b) == (
+        "__init__(): argument 'arg0' (bytearray): items: float32 wanted, uint8 given"
+    )
+    holder.view = b
+    assert (holder.view.shape, sys.getrefcount(a)) == ((2,), before)
+    del holder
+    b.append(0)  # no buffer of it is exported
+
+
 # --- What does not fit ---
 
 
