@@ -153,10 +153,6 @@ bool read_bounds(const ArrayMemory& memory, ByteBounds& bounds) noexcept {
     return !__builtin_sub_overflow(bounds.high, bounds.low, &span);
 }
 
-bool is_array(PyObject* object) {
-    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
-}
-
 bool read_array(PyObject* object, ArrayMemory& memory) noexcept {
     memory.head = reinterpret_cast<const ArrayHead*>(object);
     memory.format = native_format(*memory.head->descr);
@@ -174,11 +170,23 @@ std::shared_ptr<Allocation> adopt(PyObject* object, const ArrayMemory& memory) {
 
 }  // namespace
 
+bool is_array(PyObject* object) {
+    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
+}
+
 std::optional<View> import_array(PyObject* object) {
     ArrayMemory memory;
     if (!is_array(object) || !read_array(object, memory)) return std::nullopt;
     return std::optional<View>(
         std::in_place, View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
+        [&] { return memory.layout(); }, !memory.has(kWriteable));
+}
+
+View array_view(PyObject* object) {
+    ArrayMemory memory;
+    if (!is_array(object) || !read_array(object, memory)) return View();
+    return View(
+        View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
         [&] { return memory.layout(); }, !memory.has(kWriteable));
 }
 

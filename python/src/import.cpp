@@ -94,8 +94,7 @@ std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
 }
 
 /// `dlpack_refusal`: why `__dlpack__` was refused, if it has been asked already.
-View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
-    if (auto view = import_array(request.object)) return std::move(*view);
+View import_protocols(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
     Refusals refusals;
     for (const Protocol& protocol : kProtocols) {
         if (dlpack_refusal != nullptr && protocol.import == import_dlpack) {
@@ -105,6 +104,11 @@ View import_any(const ImportRequest& request, const std::string* dlpack_refusal 
         if (auto view = ask(protocol, request, refusals)) return std::move(*view);
     }
     import_refused(request.object, refusals.text(std::begin(kProtocols), std::end(kProtocols)));
+}
+
+View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
+    if (auto view = import_array(request.object)) return std::move(*view);
+    return import_protocols(request, dlpack_refusal);
 }
 
 View narrowed(View view, PyObject* readonly) {
@@ -232,6 +236,44 @@ View place_view(const char* function, View view, PyObject* device, PyObject* str
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
     return import_any({object});
+}
+
+namespace {
+
+// Views are made in their place here, as in dlpack_view().
+
+View dlpack_or_refusal(PyObject* object, std::optional<std::string>& why) {
+    try {
+        return dlpack_view(object);
+    } catch (...) {
+        why = refusal();
+    }
+    return View();
+}
+
+/// As import_plain() of what is no array.
+View import_other(PyObject* object) {
+    std::optional<std::string> why;
+    View view = dlpack_or_refusal(object, why);
+    if (view.released()) view = import_protocols({object}, why ? &*why : nullptr);
+    if (tracing) trace_origin(*view.allocation());
+    return view;
+}
+
+View import_array_object(PyObject* object) {
+    View view = array_view(object);
+    if (view.released())
+        view = import_other(object);
+    else if (tracing)
+        trace_origin(*view.allocation());
+    return view;
+}
+
+}  // namespace
+
+View import_argument(PyObject* object) {
+    if (is_view(object)) return View(live_view(object));
+    return is_array(object) ? import_array_object(object) : import_other(object);
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {

@@ -9,6 +9,9 @@ namespace devview::python {
 /// (ImportRefused when no protocol serves).
 View import_view(PyObject* object);
 
+/// The same for an argument of a function of another extension module: the short ways first.
+View import_argument(PyObject* object);
+
 /// `view` on another device, or a copy of it: the options of dv.view, null or None where not given.
 /// @throws Refused  copy=False where a copy is needed.
 View place_view(const char* function, View view, PyObject* device, PyObject* stream,
