@@ -182,6 +182,15 @@ std::optional<View> import_array(PyObject* object) {
         [&] { return memory.layout(); }, !memory.has(kWriteable));
 }
 
+bool make_array_import(PyObject* object, void* place) {
+    ArrayMemory memory;
+    if (!is_array(object) || !read_array(object, memory)) return false;
+    new (place) View(
+        View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
+        [&] { return memory.layout(); }, !memory.has(kWriteable));
+    return true;
+}
+
 PyObject* new_array_view(PyObject* object) {
     if (!is_array(object)) return nullptr;
     NewView room;

@@ -13,6 +13,9 @@ namespace devview::python {
 /// The array is held by a reference alone: it has no exported buffer.
 std::optional<View> import_array(PyObject* object);
 
+/// The same, made at `place`, raw memory of a View's size; false for nothing.
+bool make_array_import(PyObject* object, void* place);
+
 /// The same as a View object (new reference); null, without an error, for nothing.
 PyObject* new_array_view(PyObject* object);
 

@@ -94,8 +94,7 @@ std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
 }
 
 /// `dlpack_refusal`: why `__dlpack__` was refused, if it has been asked already.
-View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
-    if (auto view = import_array(request.object)) return std::move(*view);
+View import_protocols(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
     Refusals refusals;
     for (const Protocol& protocol : kProtocols) {
         if (dlpack_refusal != nullptr && protocol.import == import_dlpack) {
@@ -105,6 +104,11 @@ View import_any(const ImportRequest& request, const std::string* dlpack_refusal 
         if (auto view = ask(protocol, request, refusals)) return std::move(*view);
     }
     import_refused(request.object, refusals.text(std::begin(kProtocols), std::end(kProtocols)));
+}
+
+View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
+    if (auto view = import_array(request.object)) return std::move(*view);
+    return import_protocols(request, dlpack_refusal);
 }
 
 View narrowed(View view, PyObject* readonly) {
@@ -232,6 +236,15 @@ View place_view(const char* function, View view, PyObject* device, PyObject* str
 View import_view(PyObject* object) {
     if (is_view(object)) return live_view(object);
     return import_any({object});
+}
+
+void make_import(PyObject* object, void* place) {
+    if (is_view(object)) {
+        new (place) View(live_view(object));
+        return;
+    }
+    if (!make_array_import(object, place)) new (place) View(import_protocols({object}));
+    if (tracing) trace_origin(*static_cast<View*>(place)->allocation());
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {

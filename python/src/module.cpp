@@ -30,4 +30,5 @@ PYBIND11_MODULE(_devview, module) {
     dv::bind_allocator(module);
     dv::bind_ipc(module);
     dv::bind_emulation(module);
+    dv::bind_extension_table(module);
 }

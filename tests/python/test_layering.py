@@ -25,7 +25,7 @@ FORBIDDEN = {
 INCLUDE_FOLDERS = {
     "core": ("core/include", "core"),
     "cuda": ("cuda/include", "cuda"),
-    "python": ("python/src", "python"),
+    "python": ("python/src", "python/include", "python"),
 }
 
 # Where CUDA runtime functions may be called by name; everyone else goes through the table.
