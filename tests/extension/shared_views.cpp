@@ -8,6 +8,7 @@
 #include <devview/view.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -33,12 +34,12 @@ View make(std::int64_t count) {
                             devview::Device{}, std::move(block));
 }
 
-View allocate(std::int64_t count, const std::string& device) {
-    auto block = devview::allocate(static_cast<std::size_t>(count) * sizeof(double),
-                                   devview::parse_device(device));
+View allocate(std::int64_t count, const std::string& name) {
+    const auto device = devview::parse_device(name);
+    auto block = devview::allocate(static_cast<std::size_t>(count) * sizeof(double), device);
     void* const data = block->data();
     return devview::view_of(data, devview::format_of<double>(),
-                            devview::Layout::contiguous(1, &count, sizeof(double)), block->device(),
+                            devview::Layout::contiguous(1, &count, sizeof(double)), device,
                             std::move(block));
 }
 

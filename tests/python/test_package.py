@@ -40,7 +40,8 @@ endforeach()
 find_package(devview CONFIG QUIET COMPONENTS core OPTIONAL_COMPONENTS gpu)
 message(STATUS "[optional] ${devview_FOUND} core ${devview_core_FOUND} gpu ${devview_gpu_FOUND}")
 foreach(version 0.0 0.1 0.1.0 0.1.9 0.2 1.0)
-    find_package(devview ${version} CONFIG QUIET)
+    unset(devview_DIR CACHE)  # the answer to the question before
+    find_package(devview ${version} CONFIG QUIET PATHS "${FOLDER}" NO_DEFAULT_PATH)
     message(STATUS "[${version}] ${devview_FOUND}")
 endforeach()
 """
@@ -64,6 +65,7 @@ def found(tmp_path_factory):
             tool("cmake"),
             *("-S", source, "-B", source / "build"),
             f"-Ddevview_DIR={folder('--cmake-dir')}",
+            f"-DFOLDER={folder('--cmake-dir')}",
             f"-DCMAKE_CXX_COMPILER={compiler()}",
         )
     )
