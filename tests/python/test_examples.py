@@ -11,7 +11,7 @@ import pytest
 
 import devview as dv
 from clients.contract import require
-from outsiders import EXAMPLES, cmake_build, compiler, folder, run, tool
+from outsiders import EXAMPLES, build_once, cmake_build, compiler, folder, run, tool
 from support import CUDA_DEVICES
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(600)]
@@ -34,15 +34,7 @@ def test_host_program(tmp_path):
     assert run(build / "host_program") == HOST_PROGRAM
 
 
-@pytest.fixture(scope="module")
-def numeric(tmp_path_factory):
-    """Build the extension module as pip does, and import it from its wheel."""
-    folder("--cmake-dir")
-    compiler()
-    tool("cmake")
-    require("pybind11", "pybind11")
-    require("scikit_build_core", "scikit-build-core")
-    work = tmp_path_factory.mktemp("numeric")
+def build_numeric(work):
     source = shutil.copytree(EXAMPLES / "numeric", work / "source")
     # The packages that it is built with are installed here; devview is found by its entry point.
     run(
@@ -53,6 +45,17 @@ def numeric(tmp_path_factory):
     (wheel,) = work.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(work / "site")
+
+
+@pytest.fixture(scope="module")
+def numeric(tmp_path_factory):
+    """Build the extension module as pip does, and import it from its wheel."""
+    folder("--cmake-dir")
+    compiler()
+    tool("cmake")
+    require("pybind11", "pybind11")
+    require("scikit_build_core", "scikit-build-core")
+    work = build_once(tmp_path_factory, "numeric", build_numeric)
     sys.path.insert(0, str(work / "site"))
     try:
         import numeric
@@ -146,10 +149,17 @@ def test_strided_views_of_a_device(numeric):
     np.testing.assert_array_equal(on_host(device), expected)
 
 
-def test_work_is_ordered_with_other_streams(numeric):
-    dv.emulation.set_delay(2_000)
+def test_work_waits_for_other_streams(numeric):
+    source, target = device_view(ramp(50)), dv.zeros(50, "f", device=CUDA_DEVICES[-1])
+    dv.emulation.set_delay(20_000)
+    dv.copyto(target, source, stream=dv.Stream(CUDA_DEVICES[-1]))
+    np.testing.assert_array_equal(on_host(numeric.stencil(target)), smoothed(ramp(50)))
+
+
+def test_other_streams_wait_for_work(numeric):
     stream = dv.Stream(CUDA_DEVICES[-1])
     device = dv.copy(ramp(50), device=CUDA_DEVICES[-1], stream=stream)
+    dv.emulation.set_delay(20_000)
     out = numeric.stencil(device)
     device.release()  # given back after the work on it
     other = out.copy(stream=dv.Stream(CUDA_DEVICES[-1]))

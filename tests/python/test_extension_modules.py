@@ -13,7 +13,7 @@ import pytest
 
 import devview as dv
 from clients.contract import require
-from outsiders import PACKAGE, ROOT, compiler, folder, run
+from outsiders import PACKAGE, ROOT, build_once, compiler, folder, run
 from support import CUDA_DEVICES
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(600)]
@@ -26,17 +26,19 @@ def clang() -> str | None:
     return next(filter(None, map(shutil.which, ("clang++", "clang++-14"))), None)
 
 
+def module_file(name, work):
+    return work / (name + sysconfig.get_config_var("EXT_SUFFIX"))
+
+
 def build(name, program, work):
-    """Compile the source as module `name` and return the file."""
-    target = work / (name + sysconfig.get_config_var("EXT_SUFFIX"))
+    """Compile the source as module `name`."""
     run(
         *(program, "-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"),
-        *(f"-DMODULE={name}", SOURCE, "-o", target),
+        *(f"-DMODULE={name}", SOURCE, "-o", module_file(name, work)),
         *("-isystem", require("pybind11", "pybind11").get_include()),
         *("-isystem", sysconfig.get_path("include")),
         *("-I", folder("--include-dir"), "-L", PACKAGE, "-ldevview_cuda", "-ldevview_core"),
     )
-    return target
 
 
 def load(name, path):
@@ -50,11 +52,14 @@ def load(name, path):
 def built(tmp_path_factory):
     """Build both at once, the second with clang where it is."""
     folder("--include-dir")
-    work = tmp_path_factory.mktemp("modules")
     programs = {"first": compiler(), "second": clang() or compiler()}
-    with ThreadPoolExecutor() as pool:
-        files = pool.map(lambda item: build(*item, work), programs.items())
-        return {name: load(name, file) for name, file in zip(programs, files, strict=True)}
+
+    def build_both(work):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda item: build(*item, work), programs.items()))
+
+    work = build_once(tmp_path_factory, "modules", build_both)
+    return {name: load(name, module_file(name, work)) for name in programs}
 
 
 @pytest.fixture(params=["first to second", "second to first"])
