@@ -43,10 +43,12 @@ def compiler() -> str:
 
 def run(*command: str | Path, environment: dict[str, str] | None = None, code: int = 0) -> str:
     """Run a command that ends with `code`; return what it printed."""
+    # Options for devview's own build are none of theirs.
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("SKBUILD_")}
     done = subprocess.run(
         [str(word) for word in command],
         cwd="/",  # nothing of the repository is found by accident
-        env={**os.environ, **(environment or {})},
+        env={**inherited, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
