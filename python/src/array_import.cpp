@@ -153,10 +153,6 @@ bool read_bounds(const ArrayMemory& memory, ByteBounds& bounds) noexcept {
     return !__builtin_sub_overflow(bounds.high, bounds.low, &span);
 }
 
-bool is_array(PyObject* object) {
-    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
-}
-
 bool read_array(PyObject* object, ArrayMemory& memory) noexcept {
     memory.head = reinterpret_cast<const ArrayHead*>(object);
     memory.format = native_format(*memory.head->descr);
@@ -174,6 +170,10 @@ std::shared_ptr<Allocation> adopt(PyObject* object, const ArrayMemory& memory) {
 
 }  // namespace
 
+bool is_array(PyObject* object) {
+    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
+}
+
 std::optional<View> import_array(PyObject* object) {
     ArrayMemory memory;
     if (!is_array(object) || !read_array(object, memory)) return std::nullopt;
@@ -182,13 +182,12 @@ std::optional<View> import_array(PyObject* object) {
         [&] { return memory.layout(); }, !memory.has(kWriteable));
 }
 
-bool make_array_import(PyObject* object, void* place) {
+View array_view(PyObject* object) {
     ArrayMemory memory;
-    if (!is_array(object) || !read_array(object, memory)) return false;
-    new (place) View(
+    if (!is_array(object) || !read_array(object, memory)) return View();
+    return View(
         View::Counted{}, adopt(object, memory), memory.head->data, *memory.format,
         [&] { return memory.layout(); }, !memory.has(kWriteable));
-    return true;
 }
 
 PyObject* new_array_view(PyObject* object) {

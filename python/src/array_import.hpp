@@ -13,8 +13,11 @@ namespace devview::python {
 /// The array is held by a reference alone: it has no exported buffer.
 std::optional<View> import_array(PyObject* object);
 
-/// The same, made at `place`, raw memory of a View's size; false for nothing.
-bool make_array_import(PyObject* object, void* place);
+/// True for numpy.ndarray itself, of a NumPy that is known.
+bool is_array(PyObject* object);
+
+/// The same, with a released view for nothing.
+View array_view(PyObject* object);
 
 /// The same as a View object (new reference); null, without an error, for nothing.
 PyObject* new_array_view(PyObject* object);

@@ -125,4 +125,16 @@ PyObject* new_host_view(PyObject* capsule) {
     return new_view_of_tensor(room, tensor, std::move(read));
 }
 
+View take_host_view(PyObject* capsule) {
+    using Owns = Names<DLManagedTensorVersioned>;
+    const char* const name = PyCapsule_CheckExact(capsule) ? PyCapsule_GetName(capsule) : nullptr;
+    DLManagedTensorVersioned* const tensor =
+        name != nullptr ? tensor_of<DLManagedTensorVersioned>(capsule, name) : nullptr;
+    if (tensor == nullptr) return View();
+    TensorDescription read = read_dlpack(tensor);
+    if (read.device != Device{} || cuda::runtime_chosen()) return View();  // see new_host_view()
+    if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
+    return view_of_tensor(tensor, std::move(read));
+}
+
 }  // namespace devview::python

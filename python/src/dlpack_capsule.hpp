@@ -23,4 +23,7 @@ View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream
 /// reference); null, without an error and with nothing done, for any other.
 PyObject* new_host_view(PyObject* capsule);
 
+/// The same as a View; a released one for any other capsule.
+View take_host_view(PyObject* capsule);
+
 }  // namespace devview::python

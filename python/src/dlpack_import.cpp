@@ -269,6 +269,20 @@ PyObject* new_dlpack_view(PyObject* object) {
     }
 }
 
+// One variable, made where the caller wants it: a fresh view that is moved stalls the store buffer.
+View dlpack_view(PyObject* object) {
+    const bool earlier = PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object));
+    const py::object capsule = earlier ? py::object() : call_unasked(object);
+    View view = capsule ? take_host_view(capsule.ptr()) : View();
+    if (view.released() && capsule) {
+        try {
+            view = take_unasked(object, capsule.ptr());
+        } catch (const AskedElsewhere&) {  // the capsule deletes its tensor
+        }
+    }
+    return view;
+}
+
 void bind_dlpack(py::module_& module) {
     module.def("from_dlpack", from_dlpack, py::arg("obj"), py::pos_only(), py::kw_only(),
                py::arg("device") = py::none(), py::arg("copy") = py::none(),

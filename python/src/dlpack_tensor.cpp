@@ -166,6 +166,10 @@ PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
     return made;
 }
 
+View view_of_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read) {
+    return first_view(adopt_host(tensor, read), read);
+}
+
 View take_tensor(DLManagedTensorVersioned* tensor, Stream stream) {
     std::optional<TensorDescription> read;
     try {

@@ -39,6 +39,9 @@ class NewView;
 PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
                              TensorDescription&& read);
 
+/// The same as a View.
+View view_of_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read);
+
 /// The three steps for a tensor that is the caller's own to give back.
 View take_tensor(DLManagedTensorVersioned* tensor, Stream stream);
 

@@ -15,11 +15,13 @@ namespace devview::python {
 
 namespace {
 
-int import_view_at(PyObject* object, void* place) noexcept {
-    return guarded<int>(-1, [&] {
-        make_import(object, place);
-        return 0;
-    });
+View import_view_of(PyObject* object) noexcept {
+    try {
+        return import_argument(object);
+    } catch (...) {
+        set_error_from_exception();
+    }
+    return View();
 }
 
 PyObject* new_view_of(View* view) noexcept {
@@ -32,17 +34,18 @@ View copied_to(View made, Device device, Order order, const View& source) {
     return copy_to(made, device, order);
 }
 
-int copy_view_at(const View* view, const Format* format, Device device, Order order,
-                 void* place) noexcept {
-    return guarded<int>(-1, [&] {
+View copy_view_of(const View* view, const Format* format, Device device, Order order) noexcept {
+    try {
         require_no_objects("conversion", *view);
         require_convertible("conversion", view->format(), *format, Casting::same_kind);
         const GilRelease release;
         View made = *view;
         if (made.format() != *format) made = convert_to(made, *format, Casting::same_kind, order);
-        new (place) View(copied_to(std::move(made), device, order, *view));
-        return 0;
-    });
+        return copied_to(std::move(made), device, order, *view);
+    } catch (...) {
+        set_error_from_exception();
+    }
+    return View();
 }
 
 int adopt_at(Allocation::Block* block, void* place) noexcept {
@@ -69,8 +72,8 @@ int adopt_owner_at(void* data, std::size_t nbytes, Device device, const Stream* 
 }
 
 constexpr Table kTable = {
-    kTableVersion, sizeof(View), import_view_at, new_view_of,
-    copy_view_at,  adopt_at,     adopt_owner_at, set_error_from_exception,
+    kTableVersion, sizeof(View), import_view_of, new_view_of,
+    copy_view_of,  adopt_at,     adopt_owner_at, set_error_from_exception,
 };
 
 }  // namespace

@@ -238,13 +238,42 @@ View import_view(PyObject* object) {
     return import_any({object});
 }
 
-void make_import(PyObject* object, void* place) {
-    if (is_view(object)) {
-        new (place) View(live_view(object));
-        return;
+namespace {
+
+// Views are made in their place here, as in dlpack_view().
+
+View dlpack_or_refusal(PyObject* object, std::optional<std::string>& why) {
+    try {
+        return dlpack_view(object);
+    } catch (...) {
+        why = refusal();
     }
-    if (!make_array_import(object, place)) new (place) View(import_protocols({object}));
-    if (tracing) trace_origin(*static_cast<View*>(place)->allocation());
+    return View();
+}
+
+/// As import_plain() of what is no array.
+View import_other(PyObject* object) {
+    std::optional<std::string> why;
+    View view = dlpack_or_refusal(object, why);
+    if (view.released()) view = import_protocols({object}, why ? &*why : nullptr);
+    if (tracing) trace_origin(*view.allocation());
+    return view;
+}
+
+View import_array_object(PyObject* object) {
+    View view = array_view(object);
+    if (view.released())
+        view = import_other(object);
+    else if (tracing)
+        trace_origin(*view.allocation());
+    return view;
+}
+
+}  // namespace
+
+View import_argument(PyObject* object) {
+    if (is_view(object)) return View(live_view(object));
+    return is_array(object) ? import_array_object(object) : import_other(object);
 }
 
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request) {

@@ -9,8 +9,8 @@ namespace devview::python {
 /// (ImportRefused when no protocol serves).
 View import_view(PyObject* object);
 
-/// The same, made at `place`, which is raw memory of a View's size and stays so if this throws.
-void make_import(PyObject* object, void* place);
+/// The same for an argument of a function of another extension module: the short ways first.
+View import_argument(PyObject* object);
 
 /// `view` on another device, or a copy of it: the options of dv.view, null or None where not given.
 /// @throws Refused  copy=False where a copy is needed.

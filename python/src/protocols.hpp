@@ -31,6 +31,9 @@ Importer import_arrow;            // arrow_import.cpp
 /// one go (new reference). Null, without an error, for others; throws as an importer.
 PyObject* new_dlpack_view(PyObject* object);
 
+/// The same as a View; a released one for others.
+View dlpack_view(PyObject* object);
+
 /// True if import_exchange would have anything to say.
 bool offers_exchange(PyTypeObject* type);
 

@@ -77,12 +77,17 @@ public:
     /// @throws BufferError  with every constraint that `view` breaks; `view` is as it was.
     explicit ViewOf(View view) {
         if (!accepts(view)) throw BufferError("ViewOf: " + refusal(view));
-        take(std::move(view));
+        view_ = std::move(view);
+        keep_strides();
     }
 
-    /// Of a view that accepts() has accepted.
-    struct Accepted {};
-    ViewOf(Accepted, View&& view) noexcept { take(std::move(view)); }
+    /// Of the view that `make` returns, made in its place; the caller asks accepts(view()) next and
+    /// uses nothing of a ViewOf that it refuses.
+    struct Unchecked {};
+    template <class Make>
+    ViewOf(Unchecked, Make&& make) : view_(std::forward<Make>(make)()) {
+        keep_strides();
+    }
 
     /// True if a ViewOf can be made of it.
     static bool accepts(const View& view) {
@@ -179,9 +184,9 @@ private:
             return wish_aligned(view, detail::alignment_of<T>());
         }
     }
-    void take(View&& view) noexcept {
-        view_ = std::move(view);
+    void keep_strides() noexcept {
         if constexpr (kRank > 0) {
+            if (view_.ndim() != kRank) return;
             const std::int64_t* const strides = view_.strides();
             for (std::size_t i = 0; i < kRank; ++i)
                 strides_[i] = strides[i];

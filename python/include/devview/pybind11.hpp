@@ -81,65 +81,68 @@ inline void take_refusal() {
     last_refusal() = pybind11::str(error.value()).cast<std::string>();
 }
 
-/// Raw memory for a View that the module makes, and what is imported into it. Kept by a caster, and
-/// so dropped with the GIL held.
-class Imported {
+/// What dv.view(source) views; a released view with a refusal.
+/// @throws pybind11::error_already_set.
+inline View import_argument(pybind11::handle source) {
+    View view = require_table().import_view(source.ptr());
+    if (view.released()) take_refusal();
+    return view;
+}
+
+/// Room for a View that is made in its place: a fresh one that is moved stalls the processor.
+class Slot {
 public:
-    Imported() noexcept {}
-    Imported(const Imported&) = delete;
-    Imported& operator=(const Imported&) = delete;
-    ~Imported() { clear(); }
-
-    /// False with a refusal. @throws pybind11::error_already_set.
-    bool load(pybind11::handle source) {
+    Slot() noexcept {}
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() { clear(); }
+    template <class Make>
+    void fill(Make&& make) {
         clear();
-        if (!source) return false;
-        if (require_table().import_view(source.ptr(), &view_) != 0) {
-            take_refusal();
-            return false;
-        }
+        new (&view_) View(std::forward<Make>(make)());
         full_ = true;
-        if (view_.device().type != DeviceType::cpu) held_ = view_.allocation();
-        return true;
     }
-    View& view() noexcept { return view_; }
-
-    /// The view becomes a dense copy. False with a refusal.
-    bool copy(const Format& format, Device device, Order order) {
-        alignas(View) unsigned char room[sizeof(View)];
-        if (require_table().copy_view(&view_, &format, device, order, room) != 0) {
-            take_refusal();
-            return false;
-        }
-        View* const made = std::launder(reinterpret_cast<View*>(room));
-        clear();
-        new (&view_) View(std::move(*made));
-        made->~View();
-        full_ = true;
-        if (view_.device().type != DeviceType::cpu) held_ = view_.allocation();
-        return true;
-    }
+    View& get() noexcept { return view_; }
 
 private:
-    /// Of a device's memory this is the last holder in the call: a driver lock may be taken, which
-    /// must not wait for another thread that waits for the GIL.
     void clear() noexcept {
-        if (held_) {
-            PyThreadState* const state = PyEval_SaveThread();
-            if (full_) view_.release();
-            held_.reset();
-            PyEval_RestoreThread(state);
-        }
         if (full_) view_.~View();
         full_ = false;
     }
-
     union {
         View view_;
     };
     bool full_ = false;
-    std::shared_ptr<Allocation> held_{};
 };
+
+/// A caster's hold on a device's memory, which is then not given back by what the function was
+/// passed: a driver lock may be taken, which must not wait for a thread that waits for the GIL.
+class Held {
+public:
+    Held() noexcept = default;
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    ~Held() { drop(); }
+    void hold(const View& view) {
+        if (view.device().type != DeviceType::cpu) memory_ = view.allocation();
+    }
+    void drop() noexcept {
+        if (memory_ == nullptr) return;
+        PyThreadState* const state = PyEval_SaveThread();
+        memory_.reset();
+        PyEval_RestoreThread(state);
+    }
+
+private:
+    std::shared_ptr<Allocation> memory_{};
+};
+
+/// A dense copy of `view`; a released view with a refusal.
+inline View copied(const View& view, const Format& format, Device device, Order order) {
+    View made = require_table().copy_view(&view, &format, device, order);
+    if (made.released()) take_refusal();
+    return made;
+}
 
 /// A devview.View of `view` (new reference). @throws pybind11::error_already_set.
 inline pybind11::handle new_object(View&& view) {
@@ -173,7 +176,13 @@ class type_caster<devview::View> {
 public:
     static constexpr auto name = const_name("devview.View");
 
-    bool load(handle source, bool) { return imported_.load(source); }
+    bool load(handle source, bool) {
+        if (!source) return false;
+        held_.drop();
+        view_.fill([&] { return devview::python::detail::import_argument(source); });
+        held_.hold(view_.get());
+        return !view_.get().released();
+    }
 
     static handle cast(devview::View&& view, return_value_policy, handle) {
         return devview::python::detail::new_object(std::move(view));
@@ -188,14 +197,15 @@ public:
         return cast(*view, policy, parent);
     }
 
-    operator devview::View*() { return &imported_.view(); }
-    operator devview::View&() { return imported_.view(); }
-    operator devview::View&&() && { return std::move(imported_.view()); }
+    operator devview::View*() { return &view_.get(); }
+    operator devview::View&() { return view_.get(); }
+    operator devview::View&&() && { return std::move(view_.get()); }
     template <typename T>
     using cast_op_type = movable_cast_op_type<T>;
 
 private:
-    devview::python::detail::Imported imported_;
+    devview::python::detail::Held held_;
+    devview::python::detail::Slot view_;  // goes first
 };
 
 /// Arguments and results of type ViewOf.
@@ -205,8 +215,7 @@ public:
     static constexpr auto name = devview::python::detail::Signature<V>::descr();
 
     bool load(handle source, bool) {
-        if (!imported_.load(source)) return false;
-        return accept();
+        return read(source) && (V::accepts(value_->view()) || refuse());
     }
 
     static handle cast(const V& view, return_value_policy, handle) {
@@ -229,19 +238,25 @@ public:
     using cast_op_type = movable_cast_op_type<T>;
 
 protected:
-    /// The imported view as V; false with a refusal.
-    bool accept() {
-        devview::View& view = imported_.view();
-        if (!V::accepts(view)) {
-            devview::python::detail::last_refusal() = V::refusal(view);
-            return false;
-        }
-        value_.emplace(typename V::Accepted{}, std::move(view));
-        return true;
+    /// The object's view, not accepted yet; false with a refusal.
+    bool read(handle source) {
+        if (!source) return false;
+        return take([&] { return devview::python::detail::import_argument(source); });
+    }
+    template <class Make>
+    bool take(Make&& make) {
+        held_.drop();
+        value_.emplace(typename V::Unchecked{}, std::forward<Make>(make));
+        held_.hold(value_->view());
+        return !value_->released();
+    }
+    bool refuse() {
+        devview::python::detail::last_refusal() = V::refusal(value_->view());
+        return false;
     }
 
-    devview::python::detail::Imported imported_;
-    std::optional<V> value_;  // goes first: the other lets the GIL go for a driver's lock
+    devview::python::detail::Held held_;
+    std::optional<V> value_;  // goes first
 };
 
 template <class T, auto Rank, devview::Place Where, devview::Contiguity Lie>
@@ -254,17 +269,14 @@ class type_caster<devview::Converted<V>> : public view_of_caster<V> {
 
 public:
     bool load(handle source, bool convert) {
-        if (!this->imported_.load(source)) return false;
-        if (!convert || V::accepts(this->imported_.view())) return store();
-        const devview::View& given = this->imported_.view();
-        const devview::Wish wish = V::wish();
-        if (!this->imported_.copy(
-                wish.any_format ? given.format() : devview::Format(wish.format),
-                devview::python::detail::target_device(wish.place, given.device()),
-                wish.order == devview::f_order ? devview::Order::F : devview::Order::C)) {
-            return false;
+        if (!this->read(source)) return false;
+        if (!V::accepts(this->value_->view())) {
+            if (!convert) return this->refuse();
+            if (!copy(V::wish())) return false;
+            if (!V::accepts(this->value_->view())) return this->refuse();
         }
-        return store();
+        converted_ = devview::Converted<V>(std::move(*this->value_));
+        return true;
     }
     operator devview::Converted<V>*() { return &converted_; }
     operator devview::Converted<V>&() { return converted_; }
@@ -273,10 +285,16 @@ public:
     using cast_op_type = movable_cast_op_type<T>;
 
 private:
-    bool store() {
-        if (!this->accept()) return false;
-        converted_ = devview::Converted<V>(std::move(*this->value_));
-        return true;
+    bool copy(const devview::Wish& wish) {
+        devview::python::detail::Held held;  // of the source's memory
+        const devview::View given = std::move(*this->value_).view();
+        held.hold(given);
+        return this->take([&] {
+            return devview::python::detail::copied(
+                given, wish.any_format ? given.format() : wish.format,
+                devview::python::detail::target_device(wish.place, given.device()),
+                wish.order == devview::f_order ? devview::Order::F : devview::Order::C);
+        });
     }
     devview::Converted<V> converted_;
 };

@@ -43,7 +43,7 @@ DEVVIEW_LOCAL inline std::string& last_refusal() {
 }
 
 /// A refusal of an overload that is not the last one.
-struct Refused {
+struct DEVVIEW_LOCAL Refused {
     const pybind11::detail::function_record* overload;
     std::vector<const void*> later;  ///< the overloads after it: compared, never followed
     pybind11::handle argument;       ///< compared, never followed

@@ -25,16 +25,14 @@ struct Table {
     std::uint32_t version;
     std::uint32_t view_bytes;  ///< sizeof(View): another one is another libdevview_core
 
-    /// What dv.view(object) views, made as a View at `place`, which is raw memory. 0 or -1 with
-    /// dv.view's error.
-    int (*import_view)(PyObject* object, void* place) noexcept;
+    /// What dv.view(object) views; a released view with dv.view's error.
+    View (*import_view)(PyObject* object) noexcept;
     /// A devview.View of `view`, which is left empty (new reference); null with an error, and
     /// `view` is as it was.
     PyObject* (*new_view)(View* view) noexcept;
-    /// A dense copy of `view` in `order` as items of `format` on `device`, made at `place`. Numbers
-    /// are converted as View.astype does. 0 or -1.
-    int (*copy_view)(const View* view, const Format* format, Device device, Order order,
-                     void* place) noexcept;
+    /// A dense copy of `view` in `order` as items of `format` on `device`: numbers are converted as
+    /// View.astype does under "same_kind". A released view with an error.
+    View (*copy_view)(const View* view, const Format* format, Device device, Order order) noexcept;
     /// Takes `block` over, with the bookkeeping of streams for CUDA's memory; a
     /// std::shared_ptr<Allocation> is made at `place`. 0 or -1.
     int (*adopt)(Allocation::Block* block, void* place) noexcept;
