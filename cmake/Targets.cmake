@@ -84,6 +84,11 @@ function(devview_symbol_versions target)
         set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
     endif()
 endfunction()
+# What nvcc needs of whoever includes the headers: constexpr functions of the standard library in
+# functions that are for the device, too.
+set(DEVVIEW_NVCC_INTERFACE
+    "$<INSTALL_INTERFACE:$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:--expt-relaxed-constexpr>>"
+)
 
 # A library of the wheel, or the one in DEVVIEW_PREBUILT under the same name.
 function(devview_library target alias include_dir)
@@ -100,20 +105,54 @@ function(devview_library target alias include_dir)
         add_library(${target} SHARED ${ARGN})
         target_include_directories(
             ${target} PUBLIC "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/${include_dir}>"
-                             "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
+                             "$<INSTALL_INTERFACE:${DEVVIEW_INSTALL_INCLUDEDIR}>"
         )
         target_compile_features(${target} PUBLIC cxx_std_17)
+        target_compile_options(${target} INTERFACE "${DEVVIEW_NVCC_INTERFACE}")
         set_target_properties(
-            ${target} PROPERTIES INSTALL_RPATH "$ORIGIN" WINDOWS_EXPORT_ALL_SYMBOLS OFF
+            ${target}
+            PROPERTIES EXPORT_NAME ${alias} INSTALL_RPATH "$ORIGIN" WINDOWS_EXPORT_ALL_SYMBOLS OFF
         )
         devview_setup(${target})
         devview_symbol_versions(${target})
         install(
             TARGETS ${target}
+            EXPORT devview-${alias}
             LIBRARY DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_runtime
             RUNTIME DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_runtime
             ARCHIVE DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_development
         )
+        devview_install_development(${alias} "${CMAKE_CURRENT_SOURCE_DIR}/${include_dir}")
+        if(DEVVIEW_STATIC)
+            devview_static_library(${target} ${alias} ${include_dir})
+        endif()
     endif()
     add_library(devview::${alias} ALIAS ${target})
+endfunction()
+
+# devview::<alias>_static, an archive of the objects of the shared library `target`.
+function(devview_static_library target alias include_dir)
+    add_library(${target}_static STATIC "$<TARGET_OBJECTS:${target}>")
+    set_target_properties(
+        ${target}_static
+        PROPERTIES EXPORT_NAME ${alias}_static OUTPUT_NAME ${target} LINKER_LANGUAGE CXX
+    )
+    target_include_directories(
+        ${target}_static INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/${include_dir}>"
+                                   "$<INSTALL_INTERFACE:${DEVVIEW_INSTALL_INCLUDEDIR}>"
+    )
+    target_compile_features(${target}_static INTERFACE cxx_std_17)
+    target_compile_options(${target}_static INTERFACE "${DEVVIEW_NVCC_INTERFACE}")
+    install(
+        TARGETS ${target}_static
+        EXPORT devview-${alias}_static
+        ARCHIVE DESTINATION "${DEVVIEW_INSTALL_LIBDIR}" COMPONENT devview_static
+    )
+    install(
+        EXPORT devview-${alias}_static
+        NAMESPACE devview::
+        DESTINATION "${DEVVIEW_INSTALL_CMAKEDIR}"
+        COMPONENT devview_static
+    )
+    add_library(devview::${alias}_static ALIAS ${target}_static)
 endfunction()

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from devview import __version__
+from devview import __version__, _folders
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,6 +16,17 @@ def parser() -> argparse.ArgumentParser:
         description="Device-tagged array views: one view type for memory wherever it lives.",
     )
     top.add_argument("--version", action="version", version=f"devview {__version__}")
+    for option, folder, what in (
+        ("--cmake-dir", _folders.CMAKE, "find_package(devview CONFIG), as -Ddevview_DIR"),
+        ("--include-dir", _folders.INCLUDE, "the C and C++ headers"),
+        ("--pkg-config-dir", _folders.PKG_CONFIG, "devview-core.pc and devview-cuda.pc"),
+    ):
+        top.add_argument(
+            option,
+            action=_folders.PrintFolder,
+            const=folder,
+            help=f"print the folder for {what}",
+        )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
