@@ -320,7 +320,7 @@ PyMethodDef view_methods[] = {
          "written then."),
     FAST("stage", stage,
          "stage($self, /, *, writable=False, stream=None)\n--\n\nStarts a host copy of the items: "
-         "a Staging, to be used in a with statement.\n\n"
+         "a Staging, to be used in a with statement::\n\n"
          "    with v.stage(writable=True) as m:   # waits; m is a memoryview of the copy\n"
          "        m[0] = 1\n"
          "    # written back here\n\n"

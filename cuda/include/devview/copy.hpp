@@ -10,7 +10,7 @@ namespace devview {
 
 /// Copies the items of `src` to `dst`: equal shapes and itemsizes; any devices, any layouts.
 ///
-/// Routes (docs/routes.md): host to host by core's copy; one memcpy where both sides are dense in
+/// Routes (docs/concepts/routes.md): host to host by core's copy; one memcpy where both sides are dense in
 /// the same order; one pitched copy (2D/3D) where they are equally spaced rows; else one kernel
 /// within a device, and packed or unpacked by one kernel and one memcpy across the bus; between
 /// devices by a peer copy, or one kernel where the devices reach each other; pageable host memory
