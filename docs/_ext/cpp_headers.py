@@ -27,7 +27,8 @@ UNLISTED = {
 # What a page shows, in this order: nothing private.
 SECTIONS = (
     "briefdescription detaileddescription innernamespace define enum typedef innerclass"
-    " user-defined public-type public-func public-static-func public-attrib public-static-attrib func var"
+    " user-defined public-type public-func public-static-func public-attrib public-static-attrib"
+    " func var"
 )
 
 

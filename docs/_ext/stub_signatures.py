@@ -44,7 +44,9 @@ SIGNATURES = signatures(ast.parse(STUB.read_text(encoding="utf-8")).body)
 
 def signature(app, what, name, obj, options, arguments, result):
     """autodoc-process-signature: the stub's, where it has one."""
-    return SIGNATURES.get(name.removeprefix("devview."))
+    # `emulation` is the one object of its type.
+    name = name.removeprefix("devview.").replace("emulation.", "_Emulation.")
+    return SIGNATURES.get(name)
 
 
 def docstring(app, what, name, obj, options, lines):
