@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from pathlib import Path
+
+from sphinx.addnodes import pending_xref
 
 import devview
 
@@ -60,8 +63,16 @@ def docstring(app, what, name, obj, options, lines):
         del lines[:2]
 
 
+def plain_builtins(app, doctree):
+    """doctree-read: in the phrase "str or Device", str is no attribute of ours of that name."""
+    for node in list(doctree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and node["reftarget"] in vars(builtins):
+            node.replace_self(node.children)
+
+
 def setup(app):
-    """Connect both."""
+    """Connect all."""
+    app.connect("doctree-read", plain_builtins)
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-docstring", docstring, priority=400)
     return {"parallel_read_safe": True}
