@@ -150,7 +150,7 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
         .def("query", &Event::done, py::call_guard<GilRelease>(),
              "True if everything before the event is done.")
         .def("elapsed", &Event::elapsed, py::arg("other"), py::call_guard<GilRelease>(),
-             "Milliseconds from this event to ``other``; both must be done.")
+             "Milliseconds from this event to ``other``; both must be done, else DeviceError.")
         .def("__reduce__", refuse_pickle)
         .def_property_readonly(
             "device",
