@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
+from sphinx.addnodes import desc_signature
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +173,15 @@ def prepare(app, config) -> None:
         write(folder / name, text)
 
 
+def name_anonymous(app, doctree) -> None:
+    """doctree-read, before contents are collected: C's enumerations without a name."""
+    for signature in doctree.findall(desc_signature):
+        if signature.get("_toc_name", "").startswith("@"):
+            signature["_toc_name"] = "enum"
+
+
 def setup(app):
     """Run before everything that reads the configuration or the pages."""
     app.connect("config-inited", prepare, priority=100)
+    app.connect("doctree-read", name_anonymous, priority=400)
     return {"parallel_read_safe": True}

@@ -55,10 +55,11 @@ def signature(app, what, name, obj, options, arguments, result):
 def docstring(app, what, name, obj, options, lines):
     """autodoc-process-docstring: without pybind11's first line, which is a signature.
 
-    Napoleon takes what stands before a colon in an attribute's first line for its type.
+    Napoleon takes what stands before a colon in an attribute's first line for its type: it gets an
+    empty comment there.
     """
     if lines and what in ("attribute", "data", "property"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]
     if lines and "->" in lines[0] and lines[0].startswith(name.rpartition(".")[2] + "("):
         del lines[:2]
 
