@@ -43,6 +43,7 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 default_role = "literal"
 
 breathe_projects = {"devview": str(HERE.parent / "build" / "docs" / "doxygen" / "xml")}

@@ -36,8 +36,10 @@ def signatures(body: list[ast.stmt], prefix: str = "") -> dict[str, tuple[str, s
                 found[prefix + node.name] = (inner[f"{prefix}{node.name}.__new__"][0], None)
         elif isinstance(node, ast.FunctionDef) and not node.decorator_list:
             result = ast.unparse(node.returns) if node.returns else None
-            if result and ("_" in result.replace("__", "") or result == "Self"):
-                result = prefix.rstrip(".") if result == "Self" else None
+            if result == "Self":
+                result = prefix.rstrip(".")
+            elif result and result.startswith("_"):
+                result = None  # a name of the stub's own
             found[prefix + node.name] = (spelled(node.args, bool(prefix)), result)
     return found
 
