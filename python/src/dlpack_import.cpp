@@ -319,7 +319,7 @@ Refused
 
 Notes
 -----
-DLPack 1.3 and the Python specification of its ``__dlpack__``; docs/protocols.md has the details.)");
+DLPack 1.3 and the Python specification of its ``__dlpack__``; docs/protocols/dlpack.md has the details.)");
 }
 
 }  // namespace devview::python

@@ -317,7 +317,7 @@ PyMethodDef methods[] = {
      "FormatError where it has none; records have `to_descr()`."},
     {"to_descr", to_descr, METH_NOARGS,
      "to_descr($self, /)\n--\n\nThe array interface's descr: a list of (name, type[, shape]).\n\n"
-     "Padding is there as ('', '|Vn'). FormatError where a member has no typestr."},
+     "Padding is there as ``('', '|Vn')``. FormatError where a member has no typestr."},
     {"to_struct", to_struct, METH_NOARGS,
      "to_struct($self, /)\n--\n\nA format for the struct module: the same bytes, names left "
      "out.\n\n"

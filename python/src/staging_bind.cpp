@@ -180,20 +180,24 @@ As a context manager it waits, gives a memoryview of the copy, and at the end wr
 writable. Its memory is pinned where it fits under the pinned limit. It counts in ``View.exports``.)")
         .def_property_readonly("pinned", &StagingObject::pinned,
                                "True if the copy lies in pinned memory (or is the view's own).")
-        .def_property_readonly("writable", &StagingObject::writable)
-        .def_property_readonly("released", &StagingObject::released)
-        .def_property_readonly("nbytes", &StagingObject::nbytes)
+        .def_property_readonly("writable", &StagingObject::writable,
+                               "True if the copy is written back at the end.")
+        .def_property_readonly("released", &StagingObject::released, "True after release().")
+        .def_property_readonly("nbytes", &StagingObject::nbytes, "Bytes of the copy.")
         .def("ready", &StagingObject::ready, "True if the copy is complete. Does not wait.")
         .def("wait", &StagingObject::wait, "Blocks until the copy is complete.")
         .def("release", &StagingObject::release,
              "Writes back if writable, and gives everything back. Idempotent. Raises BufferError "
              "while memoryviews of the copy are in use, DeviceError if the write-back failed.")
         .def("__reduce__", refuse_pickle)
-        .def("__enter__", &StagingObject::memory)
-        .def("__exit__", [](StagingObject& self, const py::args&) {
-            self.release();
-            return false;
-        });
+        .def("__enter__", &StagingObject::memory, "Waits, then gives a memoryview of the copy.")
+        .def(
+            "__exit__",
+            [](StagingObject& self, const py::args&) {
+                self.release();
+                return false;
+            },
+            "Releases the staging.");
 }
 
 }  // namespace devview::python

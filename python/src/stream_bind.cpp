@@ -110,7 +110,8 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
             "device",
             [](const Stream& self) {
                 return py::reinterpret_steal<py::object>(device_object(self.device()));
-            })
+            },
+            "The device, a dv.Device.")
         .def_property_readonly(
             "handle",
             [](const Stream& self) { return reinterpret_cast<std::uintptr_t>(self.handle()); },
@@ -149,12 +150,15 @@ takes ``None``, an int handle and any object with ``__cuda_stream__``.)");
         .def("query", &Event::done, py::call_guard<GilRelease>(),
              "True if everything before the event is done.")
         .def("elapsed", &Event::elapsed, py::arg("other"), py::call_guard<GilRelease>(),
-             "Milliseconds from this event to ``other``; both must be done.")
+             "Milliseconds from this event to ``other``; both must be done, else DeviceError.")
         .def("__reduce__", refuse_pickle)
-        .def_property_readonly("device", [](const Event& self) {
-            return py::reinterpret_steal<py::object>(
-                device_object(Device{DeviceType::cuda, self.device()}));
-        });
+        .def_property_readonly(
+            "device",
+            [](const Event& self) {
+                return py::reinterpret_steal<py::object>(
+                    device_object(Device{DeviceType::cuda, self.device()}));
+            },
+            "The device of its stream, a dv.Device.");
 }
 
 }  // namespace devview::python

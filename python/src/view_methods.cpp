@@ -253,11 +253,12 @@ PyMethodDef view_methods[] = {
     FAST("__exit__", leave, "Releases the view."),
     FAST("tobytes", tobytes,
          "tobytes($self, /, order='C')\n--\n\nThe items as bytes, in C or Fortran order; 'A': as "
-         "they lie.\n\nA copy; a device view is staged."),
-    FAST("hex", hex, "The bytes as hexadecimal text; arguments as bytes.hex()."),
+         "they lie.\n\nA copy; a device view is staged, which a transfer guard rules."),
+    FAST("hex", hex, "The bytes of tobytes() as hexadecimal text; arguments as bytes.hex()."),
     {"tolist", simple<list_items>, METH_NOARGS,
      "tolist($self, /)\n--\n\nThe items as nested lists; the item itself of a 0-d view.\n\n"
-     "Records are named tuples, sub-arrays lists. A copy; a device view is staged."},
+     "Records are named tuples, sub-arrays lists. A copy; a device view is staged, which\n"
+     "a transfer guard rules."},
 #if PY_VERSION_HEX >= 0x030C0000
     {"_from_flags", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(view_from_flags)),
      METH_FASTCALL | METH_KEYWORDS | METH_CLASS,
@@ -265,7 +266,7 @@ PyMethodDef view_methods[] = {
      "request flags, as memoryview's."},
 #endif
     {"toreadonly", simple<toreadonly>, METH_NOARGS,
-     "toreadonly($self, /)\n--\n\nA read-only view of the same memory."},
+     "toreadonly($self, /)\n--\n\nA read-only view of the same memory, which stays alive with it."},
     FAST(
         "cast", cast,
         "cast($self, /, format, shape=None)\n--\n\nThe same memory read as other items.\n\n"
@@ -274,30 +275,41 @@ PyMethodDef view_methods[] = {
         "its bytes\na multiple of the new itemsize unless itemsizes are equal, as NumPy's view(). "
         "With a shape the\nview must be C-contiguous. Shares the memory. Raises CastError, a "
         "LayoutError and TypeError."),
-    {"count", count_items, METH_O, "count($self, value, /)\n--\n\nHow many items equal value."},
-    FAST("index", index_of_item,
-         "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item that equals "
-         "value. Raises ValueError."),
+    {"count", count_items, METH_O,
+     "count($self, value, /)\n--\n\nHow many items of a 1-d view equal value.\n\nA device view is "
+     "staged, which a transfer guard rules. Raises LayoutError for other axes."},
+    FAST(
+        "index", index_of_item,
+        "index($self, value, start=0, stop=None, /)\n--\n\nPosition of the first item of a 1-d "
+        "view that "
+        "equals value.\n\nA device view is staged, which a transfer guard rules. Raises ValueError "
+        "if there is none,\nLayoutError for other axes."),
     FAST("transpose", transpose,
-         "The axes in another order: transpose(), transpose(1, 0), transpose((1, 0)). Shares the "
-         "memory."),
+         "The axes in another order: transpose(), transpose(1, 0), transpose((1, 0)).\n\n"
+         "Shares the memory. Raises LayoutError for axes that are no permutation, or that would "
+         "cross a\nsuboffset's pointer."),
     FAST("reshape", reshape,
          "The items under another shape (one extent may be -1): reshape(2, 3), reshape((2, 3)).\n\n"
          "Shares the memory. Raises LayoutError where strides cannot express it."),
-    FAST("broadcast_to", broadcast_to,
-         "broadcast_to($self, /, shape)\n--\n\nThe items repeated by NumPy's rule, read-only. "
-         "Shares the memory."),
+    FAST(
+        "broadcast_to", broadcast_to,
+        "broadcast_to($self, /, shape)\n--\n\nThe items repeated by NumPy's rule, read-only.\n\n"
+        "Shares the memory: repeated axes have stride 0. Raises LayoutError for shapes that do not "
+        "match."),
     FAST("squeeze", squeeze,
          "squeeze($self, /, axis=None)\n--\n\nWithout axes of extent 1: all of them, or those "
-         "named. Shares the memory."),
+         "named.\n\nShares the memory. Raises LayoutError for an axis of another extent."),
     FAST("to", view_to,
          "to($self, /, device, *, stream=None, copy=None)\n--\n\nThe items on another device.\n\n"
          "The view itself where it is there already and copy is not True; else a dense copy, "
          "ordered on\n``stream`` and not waited for unless pageable host memory is involved. "
          "copy=False raises\nBufferError where a copy is needed."),
-    FAST("copy", view_copy,
-         "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
-         "device unless one is named."),
+    FAST(
+        "copy", view_copy,
+        "copy($self, /, *, device=None, order='C', stream=None)\n--\n\nA dense copy, on the same "
+        "device unless one is named.\n\nAlways new memory. ``order``: 'C', 'F' or 'A' (as the view "
+        "lies). Ordered on ``stream``, else the\nview's stream, after all uses of the memory; not "
+        "waited for unless pageable host memory is\ninvolved. Raises OutOfMemory, DeviceError."),
     FAST(
         "astype", view_astype,
         "astype($self, /, format, *, order='C', copy=True, stream=None)\n--\n\n"
@@ -309,10 +321,12 @@ PyMethodDef view_methods[] = {
         "there is\nno conversion: complex to real (Array API), Python objects, pointers."),
     FAST("copy_from", view_copy_from,
          "copy_from($self, /, obj, *, stream=None)\n--\n\nWrites the items of obj here; same "
-         "shape, same format or one of\nthe same kind (as copyto). Returns the view."),
+         "shape, same format or one of\nthe same kind (as copyto). Returns the view.\n\n"
+         "Ordered as copyto(). Raises BufferError for a read-only view, LayoutError, FormatError."),
     FAST("copy_to", view_copy_to,
          "copy_to($self, /, obj, *, stream=None)\n--\n\nWrites the items to obj; same shape, "
-         "same format or one of the\nsame kind (as copyto). Returns obj."),
+         "same format or one of the\nsame kind (as copyto). Returns obj.\n\n"
+         "Ordered as copyto(). Raises BufferError for read-only memory, LayoutError, FormatError."),
     FAST("fill", fill_items,
          "fill($self, /, value, *, stream=None)\n--\n\nWrites value to every item, of any "
          "format. Returns the view.\n\n"
@@ -320,7 +334,7 @@ PyMethodDef view_methods[] = {
          "written then."),
     FAST("stage", stage,
          "stage($self, /, *, writable=False, stream=None)\n--\n\nStarts a host copy of the items: "
-         "a Staging, to be used in a with statement.\n\n"
+         "a Staging, to be used in a with statement::\n\n"
          "    with v.stage(writable=True) as m:   # waits; m is a memoryview of the copy\n"
          "        m[0] = 1\n"
          "    # written back here\n\n"

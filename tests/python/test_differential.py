@@ -2,7 +2,8 @@
 
 Each example holds many formats, so that drawing costs less than reading. `FORMATS` counts what was
 compared; the last test asserts the sum. Where two oracles disagree the choice made is named in
-docs/formats.md; here it is in the functions `*_value`, which turn the oracle's answer into ours.
+docs/concepts/formats.md; here it is in the functions `*_value`, which turn the oracle's answer into
+ours.
 """
 
 from __future__ import annotations

@@ -414,7 +414,7 @@ def test_other_objects_are_type_errors(spec):
 
 
 def test_examples_of_the_manual():
-    manual = Path(__file__).parents[2] / "docs" / "formats.md"
+    manual = Path(__file__).parents[2] / "docs" / "concepts" / "formats.md"
     examples = doctest.DocTestParser().get_examples(manual.read_text(encoding="utf-8"))
     assert examples
     space = {}

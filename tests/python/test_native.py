@@ -123,6 +123,15 @@ def test_suite(binaries, part, suite):
         pytest.skip(result.stdout)
 
 
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.cpp"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_of_the_documentation(binaries, example):
+    result = run(binaries / f"example_{example.stem}")
+    assert result.returncode == 0, result.stdout
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_suite_of_the_binary_is_known_here(binaries, part):
     listed = run(binaries / f"test_{part}", "--gtest_list_tests").stdout

@@ -10,12 +10,12 @@ namespace devview {
 
 /// Copies the items of `src` to `dst`: equal shapes and itemsizes; any devices, any layouts.
 ///
-/// Routes (docs/routes.md): host to host by core's copy; one memcpy where both sides are dense in
-/// the same order; one pitched copy (2D/3D) where they are equally spaced rows; else one kernel
-/// within a device, and packed or unpacked by one kernel and one memcpy across the bus; between
-/// devices by a peer copy, or one kernel where the devices reach each other; pageable host memory
-/// through the pinned cache in chunks, overlapped. Overlapping memory is copied as if through a
-/// temporary.
+/// Routes (docs/concepts/routes.md): host to host by core's copy; one memcpy where both sides are
+/// dense in the same order; one pitched copy (2D/3D) where they are equally spaced rows; else one
+/// kernel within a device, and packed or unpacked by one kernel and one memcpy across the bus;
+/// between devices by a peer copy, or one kernel where the devices reach each other; pageable host
+/// memory through the pinned cache in chunks, overlapped. Overlapping memory is copied as if
+/// through a temporary.
 ///
 /// Work is ordered on `stream`, else on the destination's stream, else on the source's, else on the
 /// legacy stream of the device involved; it waits for earlier uses of both blocks by events, and is
