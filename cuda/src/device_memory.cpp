@@ -176,11 +176,6 @@ DeviceTemp::DeviceTemp(std::size_t nbytes, const Stream& stream) : stream_(strea
     nbytes_ = nbytes;
 }
 
-DeviceTemp::DeviceTemp(DeviceTemp&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      nbytes_(std::exchange(other.nbytes_, 0)),
-      stream_(std::move(other.stream_)) {}
-
 DeviceTemp& DeviceTemp::operator=(DeviceTemp&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(nbytes_, other.nbytes_);

@@ -21,7 +21,6 @@ class DeviceTemp {
 public:
     DeviceTemp() noexcept = default;
     DeviceTemp(std::size_t nbytes, const Stream& stream);
-    DeviceTemp(DeviceTemp&& other) noexcept;
     DeviceTemp& operator=(DeviceTemp&& other) noexcept;
     ~DeviceTemp();
     void* data() const noexcept { return data_; }

@@ -47,9 +47,6 @@ WriteClaim::WriteClaim(const View& view) {
     high_ = high;
 }
 
-WriteClaim::WriteClaim(WriteClaim&& other) noexcept
-    : low_(std::exchange(other.low_, 0)), high_(std::exchange(other.high_, 0)) {}
-
 WriteClaim& WriteClaim::operator=(WriteClaim&& other) noexcept {
     std::swap(low_, other.low_);
     std::swap(high_, other.high_);

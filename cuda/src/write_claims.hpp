@@ -13,7 +13,6 @@ public:
     WriteClaim() noexcept = default;
     /// @throws BufferError  the bytes overlap those of a claim that lives.
     explicit WriteClaim(const View& view);
-    WriteClaim(WriteClaim&& other) noexcept;
     WriteClaim& operator=(WriteClaim&& other) noexcept;
     ~WriteClaim();
 

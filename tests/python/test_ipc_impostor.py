@@ -142,28 +142,34 @@ def test_device_that_this_process_does_not_see_is_named(impostor):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="missing: the right to be another user")
 def test_exporter_of_another_user_is_refused():
-    name = os.urandom(16)
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:  # a listener has the identity of who called listen()
-        os.setuid(65534)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(b"\0devview-" + name.hex().encode())
-        listener.listen()
-        os.write(write, b"!")
-        time.sleep(PATIENCE)
-        os._exit(0)
-    try:
+    out = run_clean(
+        """
+        import os, signal, socket, struct, time
+        name, (read, write) = os.urandom(16), os.pipe()
+        pid = os.fork()
+        if pid == 0:  # a listener has the identity of who called listen()
+            os.setuid(65534)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            listener.bind(b"\\0devview-" + name.hex().encode())
+            listener.listen()
+            os.write(write, b"!")
+            time.sleep(30)
+            os._exit(0)
         assert os.read(read, 1) == b"!"
-        with pytest.raises(dv.HandleError, match=f"process {os.getpid()}, is of another user"):
-            dv.import_handle(
-                signed(b"dv-hand\1" + name + bytes(16) + struct.pack("<ii", os.getpid(), 0))
-            )
-    finally:
+        body = b"dv-hand\\1" + name + bytes(16) + struct.pack("<ii", 4321, 0)
+        total = 14695981039346656037
+        for byte in body:
+            total = ((total ^ byte) * 1099511628211) % 2**64
+        try:
+            dv.import_handle(body + total.to_bytes(8, "little"))
+        except dv.HandleError as error:
+            print(error)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        os.close(read)
-        os.close(write)
+        """,
+        emulate=not REAL,
+    )
+    assert "process 4321, is of another user" in out
 
 
 def test_signals_do_not_end_the_wait(impostor):
