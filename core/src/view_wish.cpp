@@ -2,6 +2,7 @@
 #include "devview/view_wish.hpp"
 
 #include <string>
+#include <utility>
 
 #include "quote.hpp"
 
@@ -148,6 +149,12 @@ std::string item_name(const Format& format) {
     }
     if (node.byteorder == ByteOrder::native) return name;
     return (node.byteorder == ByteOrder::big ? "big-endian " : "little-endian ") + name;
+}
+
+std::string wish_axes_refusal(const Wish& wish, const View& view) {
+    Faults faults;
+    add_axes(faults, wish, view);
+    return std::move(faults).text();
 }
 
 std::string wish_refusal(const Wish& wish, const View& view) {

@@ -7,6 +7,7 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
 #include "devview/python_table.hpp"
+#include "host_access.hpp"
 #include "import.hpp"
 #include "owner.hpp"
 #include "view_object.hpp"
@@ -37,6 +38,9 @@ View copied_to(View made, Device device, Order order, const View& source) {
 View copy_view_of(const View* view, const Format* format, Device device, Order order) noexcept {
     try {
         require_no_objects("conversion", *view);
+        if (host_accessible(device) && !host_accessible(view->device())) {
+            guard_transfer(*view, "conversion of an argument");
+        }
         require_convertible("conversion", view->format(), *format, Casting::same_kind);
         const GilRelease release;
         View made = *view;
@@ -71,8 +75,8 @@ int adopt_owner_at(void* data, std::size_t nbytes, Device device, const Stream* 
     });
 }
 
-constexpr Table kTable = {
-    kTableVersion, sizeof(View), import_view_of, new_view_of,
+const Table kTable = {
+    kTableVersion, sizeof(View), core_mark(),    import_view_of,           new_view_of,
     copy_view_of,  adopt_at,     adopt_owner_at, set_error_from_exception,
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "devview/error.hpp"
@@ -126,6 +127,12 @@ void bind_arguments(py::module_& m) {
         py::arg("x") = py::none());
     m.def(
         "many", [](const std::vector<View>& all) { return all.size(); }, py::arg("all"));
+    m.def(
+        "many_rows", [](const std::vector<ViewOf<const float, 1>>& all) { return all.size(); },
+        py::arg("all"));
+    m.def(
+        "view_or_number",
+        [](const std::variant<ViewOf<const float, 1>, int>& x) { return x.index(); }, py::arg("x"));
     py::class_<Sum>(m, "Sum").def(py::init<>()).def("add", &Sum::add, py::arg("x"), py::arg("y"));
     m.def(
         "converted",

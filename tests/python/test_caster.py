@@ -11,7 +11,7 @@ import pytest
 
 import devview as dv
 from extension import build, load, shared_folder
-from support import EMULATED
+from support import COPIES, EMULATED, counted_calls
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +362,33 @@ def test_converted_brings_a_device_to_the_host(caster):
     v = dv.view(np.arange(3, dtype="f4"), device="cuda:1")
     got = caster.converted(v)
     assert (str(got.device), got.tolist()) == ("cpu", [0, 1, 2])
+
+
+@EMULATED
+def test_converted_copies_nothing_that_it_would_refuse(caster):
+    v = dv.zeros((2, 2), "d", device="cuda:1")
+    with counted_calls() as calls:
+        assert "axes: 1 wanted, 2" in refusal(caster.converted, v)
+    assert not [call for call in calls if call in COPIES or call == "cudaLaunchKernel"]
+
+
+@EMULATED
+def test_converted_is_an_implicit_transfer(caster):
+    v = dv.view(np.arange(3, dtype="f4"), device="cuda:1")
+    with dv.transfer_guard("forbid"):
+        said = refusal(caster.converted, v)
+        assert caster.converted(v.to("cpu")).tolist() == [0, 1, 2]
+    assert "argument 'x' (devview.View): conversion of an argument: implicit copy of 12" in said
+    assert caster.converted(v).tolist() == [0, 1, 2]
+
+
+def test_reason_is_of_this_call(caster):
+    a = np.zeros((2, 2), "f4")
+    assert "axes: 1 wanted" in refusal(caster.view_or_number, a)
+    assert caster.view_or_number(3) == 1
+    said = refusal(caster.many_rows, 5)
+    assert said == "many_rows(): argument 'all' (int): not as the signature says"
+    assert "axes: 1 wanted" in refusal(caster.many_rows, [a[0], a])
 
 
 # --- Compiled as C++17 ---

@@ -83,6 +83,9 @@ inline bool wish_aligned(const View& view, std::size_t alignment) noexcept {
 /// cpu given". Empty if it breaks none.
 DEVVIEW_CORE_API std::string wish_refusal(const Wish& wish, const View& view);
 
+/// Of those the ones that no copy can mend: number and extents of the axes. Empty if they fit.
+DEVVIEW_CORE_API std::string wish_axes_refusal(const Wish& wish, const View& view);
+
 /// "float32", "int8", "complex128", "big-endian float32"; another format as it is spelled.
 DEVVIEW_CORE_API std::string item_name(const Format& format);
 

@@ -37,7 +37,8 @@ namespace devview {
 
 /// As an argument: a view that may be one of a dense copy, made where the object given is not as
 /// `V` wants its items, device or order. The copy converts numbers as NumPy's "same_kind" does; the
-/// number and extents of axes have to fit. Writes into a copy would be lost: V is read-only.
+/// number and extents of axes have to fit. From a device to the host it is an implicit transfer,
+/// which dv.transfer_guard rules. Writes into a copy would be lost: V is read-only.
 template <class V>
 class Converted : public V {
     static_assert(!V::kWritable, "a copy would swallow what is written: use const T");
@@ -271,8 +272,11 @@ public:
     bool load(handle source, bool convert) {
         if (!this->read(source)) return false;
         if (!V::accepts(this->value_->view())) {
-            if (!convert) return this->refuse();
-            if (!copy(V::wish())) return false;
+            const devview::Wish wish = V::wish();
+            if (!convert || !devview::wish_axes_refusal(wish, this->value_->view()).empty()) {
+                return this->refuse();
+            }
+            if (!copy(wish)) return false;
             if (!V::accepts(this->value_->view())) return this->refuse();
         }
         converted_ = devview::Converted<V>(std::move(*this->value_));

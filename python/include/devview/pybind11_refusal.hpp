@@ -69,7 +69,7 @@ inline std::string argument_name(const pybind11::detail::function_record& functi
 inline std::string argument_text(const pybind11::detail::function_record& function,
                                  std::size_t index, pybind11::handle value) {
     return "argument '" + argument_name(function, index) + "' (" + Py_TYPE(value.ptr())->tp_name +
-           "): " + last_refusal();
+           "): " + (last_refusal().empty() ? "not as the signature says" : last_refusal());
 }
 
 /// pybind11 tries all overloads without conversions, then again those that allow any.
@@ -190,8 +190,10 @@ private:
     }
     template <std::size_t I, typename Arg>
     bool load_one(function_call& call) {
+        constexpr bool tells = devview::python::takes_views<Arg>;
+        if constexpr (tells) devview::python::detail::last_refusal().clear();
         if (std::get<I>(casters_).load(call.args[I], call.args_convert[I])) return true;
-        if constexpr (devview::python::takes_views<Arg>) devview::python::detail::refuse(call, I);
+        if constexpr (tells) devview::python::detail::refuse(call, I);
         return false;
     }
     template <typename Return, typename Func, std::size_t... I, typename Guard>

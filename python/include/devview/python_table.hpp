@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "devview/allocation.hpp"
+#include "devview/ledger.hpp"
 #include "devview/view.hpp"
 
 namespace devview::python {
@@ -24,6 +25,7 @@ inline constexpr const char* kTableCapsule = "devview._devview._extension_table"
 struct Table {
     std::uint32_t version;
     std::uint32_t view_bytes;  ///< sizeof(View): another one is another libdevview_core
+    const void* core;          ///< core_mark() of the libdevview_core that the module uses
 
     /// What dv.view(object) views; a released view with dv.view's error.
     View (*import_view)(PyObject* object) noexcept;
@@ -43,6 +45,11 @@ struct Table {
     /// it.
     void (*set_error)() noexcept;
 };
+
+/// An address in libdevview_core: two of them in a process would count views apart.
+inline const void* core_mark() noexcept {
+    return reinterpret_cast<const void*>(&live_allocation_count);
+}
 
 namespace detail {
 
@@ -68,6 +75,12 @@ inline const Table* import_table() {
                      "functions and views of %zu bytes, the installed devview has version %u and "
                      "%u bytes",
                      kTableVersion, sizeof(View), table->version, table->view_bytes);
+        return nullptr;
+    }
+    if (table->core != core_mark()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "this extension module has a devview_core of its own (static, or another "
+                        "file): link the shared one of the installed devview");
         return nullptr;
     }
     return table;
