@@ -123,7 +123,7 @@ def test_suite(binaries, part, suite):
         pytest.skip(result.stdout)
 
 
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.cpp"))
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.c*"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
