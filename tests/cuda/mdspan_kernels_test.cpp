@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -233,7 +234,10 @@ TEST_F(MdspanKernels, NoKernelReadsAHostSpan) {
         copy_to(host<float>({4}), Device{DeviceType::cuda_host, 0}, Order::C, copies_);
     cuda::synchronize(copies_);
     cuda::Reports reports;
-    test::read_host_span(host_span<float, Dims<1>>(view), stream_);
+    try {
+        test::read_host_span(host_span<float, Dims<1>>(view), stream_);
+    } catch (const std::runtime_error&) {  // it has failed before the launch was asked about
+    }
     EXPECT_THROW(cuda::synchronize(stream_), DeviceError);
     cuda::filler().clear_sticky();
     EXPECT_EQ(at<float>(view, {0}), 0.0f);
