@@ -6,6 +6,7 @@ are newer than the sources (so that kernels are compiled once), else from the so
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -84,7 +85,15 @@ def run(*command: str | Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def binaries() -> Path:
-    """Build the test binaries and return their folder."""
+    """Build the test binaries, one process of a run after the other; return their folder."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build()
+
+
+def build() -> Path:
+    """Configure and build; missing tools are told by name."""
     cmake = tool("cmake")
     if cmake is None:
         missing("cmake")
@@ -104,8 +113,8 @@ def binaries() -> Path:
     if configure.returncode and "googletest" in configure.stdout:
         missing(f"GoogleTest, neither installed nor to be fetched\n{configure.stdout[-2000:]}")
     assert configure.returncode == 0, configure.stdout
-    build = run(cmake, "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
-    assert build.returncode == 0, build.stdout
+    made = run(cmake, "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
+    assert made.returncode == 0, made.stdout
     return BUILD / "tests"
 
 
