@@ -231,7 +231,37 @@ static void test_own_work_is_ordered(void) {
     OK(devview_view_release(view));
 }
 
+/* No stream named: the device's legacy one, of memory of no device the current one's. */
+static void test_the_legacy_stream_is_the_default(void) {
+    const devview_device devices[] = {kFirst, kSecond, kManaged};
+    devview_view* expected = matrix();
+    size_t i;
+    for (i = 0; i < 3; ++i) {
+        devview_view* view = matrix_on(devices[i], DEVVIEW_NO_STREAM);
+        struct DLManagedTensorVersioned* tensor = NULL;
+        devview_view* taken = NULL;
+        OK(devview_cuda_view_order(view, DEVVIEW_NO_STREAM));
+        OK(devview_cuda_view_used(view, DEVVIEW_NO_STREAM));
+        OK(devview_cuda_view_to_dlpack(view, DEVVIEW_NO_STREAM, &tensor));
+        OK(devview_view_release(view));
+        OK(devview_cuda_view_from_dlpack(tensor, DEVVIEW_NO_STREAM, &taken));
+        CHECK(describe(taken).device.type == devices[i].type);
+        CHECK(holds(taken, expected));
+        OK(devview_view_release(taken));
+    }
+    OK(devview_view_release(expected));
+}
+
 /* --- Items --- */
+
+static void test_python_objects_are_no_items(void) {
+    static void* nothing[3] = {NULL, NULL, NULL};
+    const int64_t shape[] = {3};
+    devview_view* view = view_over(nothing, sizeof(nothing), "O", 1, shape);
+    REFUSED(devview_cuda_view_fill(view, nothing, DEVVIEW_NO_STREAM), DEVVIEW_ERROR_FORMAT,
+            "Python objects");
+    OK(devview_view_release(view));
+}
 
 static void test_copies_between_devices(void) {
     const devview_device devices[] = {kCpu, kFirst, kSecond, kPinned, kManaged};
@@ -365,6 +395,8 @@ int main(void) {
     test_streams_are_owned();
     test_a_stream_of_another_device();
     test_own_work_is_ordered();
+    test_the_legacy_stream_is_the_default();
+    test_python_objects_are_no_items();
     test_copies_between_devices();
     test_conversions_and_comparisons();
     test_a_failing_call_has_its_number();
