@@ -359,15 +359,6 @@ int axes_without_plan(const Layout& a, const Layout& b) noexcept {
     return ndim;
 }
 
-bool same_shape(const Layout& a, const Layout& b) noexcept {
-    if (a.ndim() != b.ndim()) return false;
-    for (int axis = 0; axis < a.ndim(); ++axis) {
-        if (a.shape()[axis] != b.shape()[axis]) return false;
-        if (a.shape()[axis] == 0) return true;
-    }
-    return true;
-}
-
 Layout axes_from(const Layout& layout, int axis) {
     return Layout::strided(layout.ndim() - axis, layout.shape() + axis, layout.strides() + axis,
                            nullptr, 1);
@@ -382,6 +373,15 @@ bool comparable(const FormatNode& a, const FormatNode& b) {
 bool equal_as_bytes(const FormatNode& a, const FormatNode& b) {
     const Comparison both = compare_sides(Side{&a}, Side{&b});
     return is_bitwise(both) && both.leaf.a.size == a.itemsize && a.itemsize == b.itemsize;
+}
+
+bool same_shape(const Layout& a, const Layout& b) noexcept {
+    if (a.ndim() != b.ndim()) return false;
+    for (int axis = 0; axis < a.ndim(); ++axis) {
+        if (a.shape()[axis] != b.shape()[axis]) return false;
+        if (a.shape()[axis] == 0) return true;
+    }
+    return true;
 }
 
 bool equal_host(const FormatNode& a_format, const Layout& a_layout, const void* a,

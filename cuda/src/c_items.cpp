@@ -44,18 +44,8 @@ View on_host(const View& view) {
     return view;
 }
 
-/// As memoryview: axes behind an extent of 0 do not matter.
-bool same_shape(const View& a, const View& b) noexcept {
-    if (a.ndim() != b.ndim()) return false;
-    for (int axis = 0; axis < a.ndim(); ++axis) {
-        if (a.shape()[axis] != b.shape()[axis]) return false;
-        if (a.shape()[axis] == 0) return true;
-    }
-    return true;
-}
-
 bool equal(const View& a, const View& b) {
-    if (!same_shape(a, b)) return false;
+    if (!same_shape(a.layout(), b.layout())) return false;
     if (a.size() == 0) return true;
     if (!comparable(*a.format().node(), *b.format().node())) return false;
     if (!host_accessible(a.device())) {

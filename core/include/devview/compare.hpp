@@ -7,6 +7,10 @@
 
 namespace devview {
 
+/// True if the shapes agree up to the first extent of 0: without items nothing differs, whatever
+/// comes behind (memoryview).
+DEVVIEW_CORE_API bool same_shape(const Layout& a, const Layout& b) noexcept;
+
 /// True if the items at `a` and at `b` are equal one by one, as the Python values are that they
 /// unpack to.
 ///
@@ -18,7 +22,7 @@ namespace devview {
 /// - Records equal by position whatever their names and padding, arrays by length and elements.
 /// - Values of different classes are never equal; nor are Python objects ('O'), which only Python
 ///   can compare.
-/// - Shapes must agree up to the first extent of 0: without items nothing differs (memoryview).
+/// - Shapes must agree as same_shape() says.
 ///
 /// Suboffsets are followed. @throws std::bad_alloc.
 DEVVIEW_CORE_API bool equal_host(const FormatNode& a_format, const Layout& a_layout, const void* a,
