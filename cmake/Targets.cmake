@@ -84,11 +84,6 @@ function(devview_symbol_versions target)
         set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${map}")
     endif()
 endfunction()
-# What nvcc needs of whoever includes the headers: constexpr functions of the standard library in
-# functions that are for the device, too.
-set(DEVVIEW_NVCC_INTERFACE
-    "$<INSTALL_INTERFACE:$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:--expt-relaxed-constexpr>>"
-)
 
 # A library of the wheel, or the one in DEVVIEW_PREBUILT under the same name.
 function(devview_library target alias include_dir)
@@ -108,7 +103,6 @@ function(devview_library target alias include_dir)
                              "$<INSTALL_INTERFACE:${DEVVIEW_INSTALL_INCLUDEDIR}>"
         )
         target_compile_features(${target} PUBLIC cxx_std_17)
-        target_compile_options(${target} INTERFACE "${DEVVIEW_NVCC_INTERFACE}")
         set_target_properties(
             ${target}
             PROPERTIES EXPORT_NAME ${alias} INSTALL_RPATH "$ORIGIN" WINDOWS_EXPORT_ALL_SYMBOLS OFF
@@ -142,7 +136,6 @@ function(devview_static_library target alias include_dir)
                                    "$<INSTALL_INTERFACE:${DEVVIEW_INSTALL_INCLUDEDIR}>"
     )
     target_compile_features(${target}_static INTERFACE cxx_std_17)
-    target_compile_options(${target}_static INTERFACE "${DEVVIEW_NVCC_INTERFACE}")
     install(
         TARGETS ${target}_static
         EXPORT devview-${alias}_static
