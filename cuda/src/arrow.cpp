@@ -7,9 +7,9 @@
 #include "devview/cuda/memory.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
-#include "src/capture.hpp"
-#include "src/check.hpp"
-#include "src/stream.hpp"
+#include "src/runtime/check.hpp"
+#include "src/stream/capture.hpp"
+#include "src/stream/stream.hpp"
 
 namespace devview {
 

@@ -5,7 +5,7 @@
 #include "devview/error.hpp"
 #include "devview/staging.hpp"
 #include "emulated.hpp"
-#include "src/host_runs.hpp"
+#include "src/copy/host_runs.hpp"
 
 namespace devview::testing {
 namespace {

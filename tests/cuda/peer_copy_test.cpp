@@ -4,7 +4,7 @@
 
 #include "devview/copy.hpp"
 #include "routes.hpp"
-#include "src/stream.hpp"
+#include "src/stream/stream.hpp"
 
 namespace devview::testing {
 namespace {

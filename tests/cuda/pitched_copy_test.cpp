@@ -1,5 +1,5 @@
 // Tests of copies that one 2D or 3D memcpy does, and of those that look like it and are not.
-#include "src/pitched_copy.hpp"
+#include "src/copy/pitched_copy.hpp"
 
 #include "devview/copy_plan.hpp"
 #include "devview/staging.hpp"

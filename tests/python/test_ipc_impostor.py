@@ -95,7 +95,7 @@ def test_exporter_that_ends_between_the_call_and_the_answer_is_told():
 
 
 def described(ndim=1, bus=1, nbytes=64):
-    """Make an exporter's answer (cuda/src/ipc_handle.cpp) with what the test wants wrong."""
+    """Make an exporter's answer (cuda/src/ipc/handle.cpp) with what the test wants wrong."""
     format_text = b"B"
     place = struct.pack("<iii", 0, bus, 0)
     body = ANSWER + bytes(16) + struct.pack("<iii", not REAL, 0, 0) + place

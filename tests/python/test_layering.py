@@ -1,4 +1,4 @@
-"""Hold the direction of dependencies: python -> cuda -> core. Runs as a test and as a script."""
+"""Hold the direction of dependencies: of parts, and of rooms in cuda/src. A test and a script."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ FORBIDDEN = {
     "python": (CUDA_HEADERS,),
 }
 
+# The rooms of cuda/src in the order of data: each may include those before it. Its root is the last.
+ROOMS = ("runtime", "stream", "memory", "ipc", "copy", "c_api", "")
+
 # Folders in which an include is looked up, by the part that owns them.
 INCLUDE_FOLDERS = {
     "core": ("core/include", "core"),
@@ -29,7 +32,7 @@ INCLUDE_FOLDERS = {
 }
 
 # Where CUDA runtime functions may be called by name; everyone else goes through the table.
-CALLERS = ("cuda/src/runtime_cudart.cpp", "cuda/emulator/", "cuda/kernels/")
+CALLERS = ("cuda/src/runtime/runtime_cudart.cpp", "cuda/emulator/", "cuda/kernels/")
 CUDA_CALL = re.compile(r"(?<![\w.>])(?<!define )cuda[A-Z]\w*(?<!_t)\s*\(")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
@@ -66,6 +69,24 @@ def include_faults(part: str) -> list[str]:
     return faults
 
 
+def room(path: str) -> int:
+    """Return the place of a file under cuda/src among the rooms."""
+    return ROOMS.index(path.removeprefix("src/").rpartition("/")[0])
+
+
+def room_faults() -> list[str]:
+    """Return one line for each private include of cuda/src from a later room."""
+    faults = []
+    for file in sources("cuda"):
+        name = file.relative_to(ROOT / "cuda").as_posix()
+        if not name.startswith("src/"):
+            continue
+        for header in INCLUDE.findall(file.read_text(encoding="utf-8")):
+            if header.startswith("src/") and room(header) > room(name):
+                faults.append(f"cuda/{name}: includes {header}")
+    return faults
+
+
 def call_faults(part: str) -> list[str]:
     """Return one line for each CUDA runtime function called by name outside the fillers."""
     faults = []
@@ -85,6 +106,11 @@ def call_faults(part: str) -> list[str]:
 @pytest.mark.parametrize("part", MAY_INCLUDE)
 def test_includes_point_one_way(part):
     assert include_faults(part) == []
+
+
+def test_rooms_include_those_before_them():
+    assert room_faults() == []
+    assert room("src/copy/fill.cpp") > room("src/memory/memory.cpp") > room("src/runtime/check.hpp")
 
 
 @pytest.mark.parametrize("part", MAY_INCLUDE)
@@ -109,5 +135,6 @@ def test_rule_tells_calls_from_other_names(code, count):
 
 if __name__ == "__main__":
     found = [fault for part in MAY_INCLUDE for fault in include_faults(part) + call_faults(part)]
+    found += room_faults()
     print("\n".join(found) or "layering: python -> cuda -> core holds")
     sys.exit(bool(found))

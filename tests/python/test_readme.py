@@ -91,10 +91,11 @@ def test_examples(page, tmp_path):
 def test_links_to_files(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\(([^)#]+)", text):
-        # Pages of headers are made when the site is built.
-        assert target.startswith(("https://", "headers/")) or (page.parent / target).exists(), (
-            target
-        )
+        if target.startswith("https://"):
+            continue
+        # Pages of headers are made when the site is built, which another test does.
+        made = Path(target).parent.name == "headers"
+        assert made or (page.parent / target).exists(), target
 
 
 def test_every_page_is_on_the_site():
