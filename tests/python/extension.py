@@ -6,12 +6,12 @@ import importlib.util
 import os
 import subprocess
 import sysconfig
-import time
 from pathlib import Path
 
 import pytest
 
 import devview as dv
+from built_once import built_once
 
 pybind11 = pytest.importorskip("pybind11")
 
@@ -33,28 +33,17 @@ def command(source: Path, target: Path, standard: int, options: tuple[str, ...])
     ]
 
 
-def build(folder: Path, name: str, standard: int = 20, options: tuple[str, ...] = ()) -> Path:
-    """Compile tests/extension/NAME.cpp; of several processes of a run one does it."""
-    target = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    lock = folder / f"{name}.lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.touch(exist_ok=False)
-    except FileExistsError:
-        done = folder / f"{name}.done"
-        end = time.monotonic() + 300
-        while not done.exists() and time.monotonic() < end:
-            time.sleep(0.1)
-        if done.read_text():
-            pytest.fail(done.read_text())
-        return target
-    line = command(ROOT / f"tests/extension/{name}.cpp", target, standard, options)
-    run = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
-    said = run.stderr if run.returncode else ""
-    (folder / f"{name}.part").write_text(said)
-    (folder / f"{name}.part").rename(folder / f"{name}.done")
-    assert run.returncode == 0, said
-    return target
+def built(factory, name: str, standard: int = 20, options: tuple[str, ...] = ()):
+    """Import tests/extension/NAME.cpp, which one process of a run compiles."""
+
+    def build(folder: Path) -> None:
+        target = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        line = command(ROOT / f"tests/extension/{name}.cpp", target, standard, options)
+        run = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+        assert run.returncode == 0, run.stderr
+
+    folder = built_once(factory, f"extension-{name}", build)
+    return load(next(folder.glob(f"{name}.*")))
 
 
 def load(path: Path):
@@ -64,9 +53,3 @@ def load(path: Path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def shared_folder(tmp_path_factory) -> Path:
-    """Return one folder for all processes of this run."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "extensions"

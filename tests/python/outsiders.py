@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,20 +73,3 @@ def cmake_build(source: Path, build: Path, *options: str) -> str:
     said = run(cmake, "-S", source, "-B", build, *generator, *options)
     run(cmake, "--build", build)
     return said
-
-
-def build_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
-    """Return the folder that ``build(folder)`` fills, in one process of a parallel run."""
-    base = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    target = base / name
-    with (base / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (target / "done").exists():
-            if target.exists():
-                pytest.fail(f"the build of {name} has failed before", pytrace=False)
-            target.mkdir()
-            build(target)
-            (target / "done").touch()
-    return target

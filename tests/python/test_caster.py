@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 import devview as dv
-from extension import build, load, shared_folder
+from extension import built
 from support import COPIES, EMULATED, counted_calls
+
+pytestmark = pytest.mark.timeout(600)  # one process compiles, the others wait
 
 
 @pytest.fixture(scope="module")
 def caster(tmp_path_factory):
-    return load(build(shared_folder(tmp_path_factory), "caster"))
+    return built(tmp_path_factory, "caster")
 
 
 class Producer:
@@ -395,7 +397,7 @@ def test_reason_is_of_this_call(caster):
 
 
 def test_as_cpp17_pybind11_lists_the_signatures(tmp_path_factory):
-    plain = load(build(shared_folder(tmp_path_factory), "caster_plain", standard=17))
+    plain = built(tmp_path_factory, "caster_plain", standard=17)
     assert plain.total(np.ones(3, "f4")) == 3
     assert plain.pick(np.ones(3)) == "float64"
     assert plain.vector().tolist() == [1, 2]

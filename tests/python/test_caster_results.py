@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import devview as dv
-from extension import build, load, shared_folder
+from extension import built
 from support import EMULATED, run_script
+
+pytestmark = pytest.mark.timeout(600)  # one process compiles, the others wait
 
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory):
-    return load(build(shared_folder(tmp_path_factory), "caster"))
+    return built(tmp_path_factory, "caster")
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import devview as dv
+from built_once import built_once
 from clients.contract import require
-from outsiders import EXAMPLES, build_once, cmake_build, compiler, folder, run, tool
+from outsiders import EXAMPLES, cmake_build, compiler, folder, run, tool
 from support import CUDA_DEVICES
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(600)]
@@ -55,7 +56,7 @@ def numeric(tmp_path_factory):
     tool("cmake")
     require("pybind11", "pybind11")
     require("scikit_build_core", "scikit-build-core")
-    work = build_once(tmp_path_factory, "numeric", build_numeric)
+    work = built_once(tmp_path_factory, "numeric", build_numeric)
     sys.path.insert(0, str(work / "site"))
     try:
         import numeric

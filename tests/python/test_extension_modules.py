@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import devview as dv
+from built_once import built_once
 from clients.contract import require
-from outsiders import PACKAGE, ROOT, build_once, compiler, folder, run
+from outsiders import PACKAGE, ROOT, compiler, folder, run
 from support import CUDA_DEVICES
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(600)]
@@ -58,7 +59,7 @@ def built(tmp_path_factory):
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda item: build(*item, work), programs.items()))
 
-    work = build_once(tmp_path_factory, "modules", build_both)
+    work = built_once(tmp_path_factory, "modules", build_both)
     return {name: load(name, module_file(name, work)) for name in programs}
 
 

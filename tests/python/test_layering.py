@@ -21,7 +21,7 @@ FORBIDDEN = {
     "python": (CUDA_HEADERS,),
 }
 
-# The rooms of cuda/src in the order of data: each may include those before it. Its root is the last.
+# The rooms of cuda/src in the order of data: each may include those before it; the root is last.
 ROOMS = ("runtime", "stream", "memory", "ipc", "copy", "c_api", "")
 
 # Folders in which an include is looked up, by the part that owns them.
