@@ -1,0 +1,187 @@
+"""How cost grows: with axes, with elements, and with views that are alive.
+
+A case is one point: `axis` is what grows, `x` how far, `series` the line that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from devview.bench.case import Case, Side
+from devview.bench.cases.copies import NUMPY, OURS, filled, pair
+from devview.bench.cases.memory import MEMCPY
+
+AXES = (0, 1, 2, 3, 4, 6, 8, 16, 32, 64)
+ELEMENTS = tuple(10**k for k in range(9))
+ALIVE = tuple(10**k for k in range(7))
+QUICK_ELEMENTS, QUICK_ALIVE = 10**4, 10**3
+
+
+def of_axes(quick: bool, ndim: int) -> dict[str, Any]:
+    """Return an array of so many axes of two items at most six times, one item otherwise."""
+    import numpy as np
+
+    import devview as dv
+
+    a = np.ones([2] * min(ndim, 6) + [1] * (ndim - 6), "f4")
+    return {"view": dv.view, "a": a, "v": dv.view(a), "cut": (slice(None),) * ndim}
+
+
+def of_elements(quick: bool, count: int) -> dict[str, Any]:
+    """Return an array of so many floats."""
+    import devview as dv
+
+    a = filled((count,), "f4")
+    return {"view": dv.view, "a": a}
+
+
+def reversed_copy(quick: bool, count: int) -> dict[str, Any]:
+    """Return a reversed copy of so many floats."""
+    import numpy as np
+
+    src = filled((count,), "f4")[::-1]
+    return pair(src, np.zeros(count, "f4"), np.zeros(count, "f4"), src.nbytes)
+
+
+def transposed_copy(quick: bool, count: int) -> dict[str, Any]:
+    """Return a transpose of about so many floats."""
+    import numpy as np
+
+    side = max(1, round(count**0.5))
+    src = filled((side, side), "f4").T
+    dst, ours = (np.zeros((side, side), "f4") for _ in range(2))
+    return pair(src, dst, ours, src.nbytes)
+
+
+def alive(quick: bool, count: int) -> dict[str, Any]:
+    """Return a list of so many views of one array, and of as many memoryviews."""
+    import numpy as np
+
+    import devview as dv
+
+    a = np.ones(16, "f4")
+    views, others = [dv.view(a) for _ in range(count)], [memoryview(a) for _ in range(count)]
+    return {"view": dv.view, "a": a, "views": views, "others": others}
+
+
+def resident(make: Callable[[], object], count: int) -> float:
+    """Return the bytes of resident memory that each of so many objects takes."""
+    import gc
+
+    def pages() -> int:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().split()[1])
+
+    import resource
+
+    gc.collect()
+    kept: list[Any] = [None] * count
+    before = pages()
+    for k in range(count):
+        kept[k] = make()
+    return (pages() - before) * resource.getpagesize() / count
+
+
+def memory(quick: bool, count: int, ndim: int) -> dict[str, Any]:
+    """Return what makes views and memoryviews, and measures the memory of many."""
+    import numpy as np
+
+    import devview as dv
+
+    a = np.ones((2,) * ndim, "f4")
+    v = dv.view(a)
+    return {
+        "resident": resident,
+        "count": count,
+        "new_view": lambda: dv.view(a),
+        "new_slice": lambda: v[...],
+        "new_memoryview": lambda: memoryview(a),
+    }
+
+
+def point(name: str, series: str, axis: str, x: float, sides: tuple[Side, ...], make, quick=True):
+    """Return the case of one point."""
+    return Case(
+        "growth", f"{axis} {x:g}: {name}", sides, make, axis=axis, x=x, series=series, quick=quick
+    )
+
+
+def axes() -> list[Case]:
+    """Return hand-over and slicing of arrays of ever more axes."""
+    import_sides = (Side("devview", "view(a)", "ours"), Side("memoryview", "memoryview(a)"))
+    slice_sides = (Side("devview", "v[cut]", "ours"), Side("ndarray", "a[cut]"))
+    return [
+        point(name, series, "axes", ndim, sides, partial(of_axes, ndim=ndim))
+        for name, series, sides in (
+            ("view", "view(ndarray)", import_sides),
+            ("slice", "slice of all axes", slice_sides),
+        )
+        for ndim in AXES
+    ]
+
+
+def elements() -> list[Case]:
+    """Return hand-over and copies of ever more elements."""
+    limits = (OURS, NUMPY, MEMCPY)
+    hand_over = (Side("devview", "view(a)", "ours"), Side("memoryview", "memoryview(a)"))
+    return [
+        point(name, series, "elements", n, sides, partial(make, count=n), quick=n <= QUICK_ELEMENTS)
+        for name, series, sides, make in (
+            ("view", "view(ndarray)", hand_over, of_elements),
+            ("reversed copy", "copyto, reversed", limits, reversed_copy),
+            ("transposed copy", "copyto, transposed", limits, transposed_copy),
+        )
+        for n in ELEMENTS
+        if n <= 10**7 or make is of_elements
+    ]
+
+
+def live() -> list[Case]:
+    """Return hand-over while ever more views are alive."""
+    sides = (Side("devview", "view(a)", "ours"), Side("memoryview", "memoryview(a)"))
+    return [
+        point(
+            "view",
+            "one more view",
+            "views alive",
+            n,
+            sides,
+            partial(alive, count=n),
+            quick=n <= QUICK_ALIVE,
+        )
+        for n in ALIVE
+    ]
+
+
+def bytes_per_view() -> list[Case]:
+    """Return the memory of a view, of those that are alive."""
+    return [
+        Case(
+            "memory",
+            f"bytes of a view, {ndim} axes, {count:.0e} alive",
+            (
+                Side("devview", "resident(new_view, count)", "ours"),
+                Side("memoryview", "resident(new_memoryview, count)"),
+            ),
+            partial(memory, count=count, ndim=ndim),
+            unit="byte",
+            quick=count <= 10**5,
+        )
+        for ndim, count in ((1, 10**5), (2, 10**5), (2, 10**6))
+    ] + [
+        Case(
+            "memory",
+            "bytes of a slice of a view, 2 axes, 1e+05 alive",
+            (
+                Side("devview", "resident(new_slice, count)", "ours"),
+                Side("memoryview", "resident(new_memoryview, count)"),
+            ),
+            partial(memory, count=10**5, ndim=2),
+            unit="byte",
+        )
+    ]
+
+
+CASES = (*axes(), *elements(), *live(), *bytes_per_view())
