@@ -201,10 +201,10 @@ def output(results: list[Result], options: argparse.Namespace) -> int:
     if options.markdown:
         options.markdown.write_text(report.markdown(rows), encoding="utf-8")
     if options.plot:
-        from devview.bench import figure, growth
+        from devview.bench import figure, growth_figure
 
         figure.draw(options.plot, results)
-        growth.draw(options.plot.with_stem(f"{options.plot.stem}-growth"), results)
+        growth_figure.draw(options.plot.with_stem(f"{options.plot.stem}-growth"), results)
     missed = report.missed(results, AGGREGATES)
     for line in missed:
         print(f"missed: {line}", file=sys.stderr)

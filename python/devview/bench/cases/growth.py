@@ -9,13 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from devview.bench.case import Case, Side
+from devview.bench.case import Case, Promise, Side
 from devview.bench.cases.copies import NUMPY, OURS, filled, pair
 from devview.bench.cases.memory import MEMCPY
 
 AXES = (0, 1, 2, 3, 4, 6, 8, 16, 32, 64)
 ELEMENTS = tuple(10**k for k in range(9))
 ALIVE = tuple(10**k for k in range(7))
+MANY = (10**4, 10**5, 10**6)
 QUICK_ELEMENTS, QUICK_ALIVE = 10**4, 10**3
 
 
@@ -156,31 +157,25 @@ def live() -> list[Case]:
 
 
 def bytes_per_view() -> list[Case]:
-    """Return the memory of a view, of those that are alive."""
+    """Return the memory of views and of their slices, which share the array's record."""
+    others = Side("memoryview", "resident(new_memoryview, count)")
+    promised = Side("256 B", "256", "limit")
     return [
         Case(
             "memory",
-            f"bytes of a view, {ndim} axes, {count:.0e} alive",
-            (
-                Side("devview", "resident(new_view, count)", "ours"),
-                Side("memoryview", "resident(new_memoryview, count)"),
-            ),
-            partial(memory, count=count, ndim=ndim),
+            f"{what}, 2 axes, {count:,} alive",
+            (Side("devview", f"resident({new}, count)", "ours"), others, promised),
+            partial(memory, count=count, ndim=2),
+            # A view of an array brings a record of that array, which is counted apart.
+            (Promise("256 B", at_most=1.0),) if what == "slice of a view" else (),
             unit="byte",
+            axis="views alive",
+            x=count,
+            series=f"memory of a {what}",
             quick=count <= 10**5,
         )
-        for ndim, count in ((1, 10**5), (2, 10**5), (2, 10**6))
-    ] + [
-        Case(
-            "memory",
-            "bytes of a slice of a view, 2 axes, 1e+05 alive",
-            (
-                Side("devview", "resident(new_slice, count)", "ours"),
-                Side("memoryview", "resident(new_memoryview, count)"),
-            ),
-            partial(memory, count=10**5, ndim=2),
-            unit="byte",
-        )
+        for what, new in (("slice of a view", "new_slice"), ("view", "new_view"))
+        for count in MANY
     ]
 
 
