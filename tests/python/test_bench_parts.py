@@ -13,7 +13,8 @@ from clients.contract import require
 require("pyperf", "pyperf")
 require("numpy", "numpy")
 
-from devview.bench import clock, compare, record, report, runner, worker  # noqa: E402
+from devview.__main__ import parser  # noqa: E402
+from devview.bench import clock, command, compare, record, report, runner, worker  # noqa: E402
 from devview.bench.case import Aggregate, Case, Promise, Side  # noqa: E402
 from devview.bench.cases import all_cases  # noqa: E402
 from devview.bench.clock import Pace, Samples, in_turn, loop_length, rounds_of  # noqa: E402
@@ -252,13 +253,15 @@ class TestPromises:
         assert len({case.full_name for case in all_cases()}) == len(all_cases())
 
     def test_status_tells_of_a_missed_promise(self, tmp_path):
-        from test_bench import main
+        def show(path, *options):
+            arguments = parser().parse_args(["bench", "show", str(path), *options])
+            return command.main(arguments)
 
         kept = write(tmp_path / "kept.json", devview=[0.5], peer=[1.0])
         missed = write(tmp_path / "missed.json", devview=[0.9], peer=[1.0])
-        assert main("show", kept, "--check") == 0
-        assert main("show", missed) == 0
-        assert main("show", missed, "--check") == 1
+        assert show(kept, "--check") == 0
+        assert show(missed) == 0
+        assert show(missed, "--check") == 1
 
 
 OLD = {"devview": steady(100e-9), "peer": steady(200e-9), "memcpy": steady(50e-9)}
