@@ -28,11 +28,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Promise:
-    """A bound of the median ratio to one side: of the time, or of its inverse, the speed."""
+    """A bound of the median ratio to one side: of the time, or of its inverse, the speed.
+
+    `net`: of the ratio without each side's base.
+    """
 
     to: str
     at_most: float | None = None
     at_least: float | None = None
+    net: bool = False
 
     def met(self, ratio: float) -> bool:
         """Tell whether a ratio of times keeps the promise."""
@@ -48,9 +52,10 @@ class Promise:
         return 1 / self.at_least if self.at_least else float("inf")
 
     def __str__(self) -> str:
+        net = " without the empty call" if self.net else ""
         if self.at_most is not None:
-            return f"at most {self.at_most:g}"
-        return f"speed at least {self.at_least:g}"
+            return f"at most {self.at_most:g}{net}"
+        return f"speed at least {self.at_least:g}{net}"
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Bar:
 
 def bars_of(result: Result) -> list[Bar]:
     """Return a bar for each peer, and one for a limit that something is promised to."""
-    bounds = {promise.to: promise.bound for promise in result.promises}
+    bounds = {promise.to: promise.bound for promise in result.promises if not promise.net}
     limits = result.with_role("limit")
     chosen = result.with_role("peer")
     chosen += [timing for timing in limits if timing.label in bounds or not chosen]

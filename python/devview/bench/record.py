@@ -108,10 +108,17 @@ class Result:
         pairs = ((a - a0, b - b0) for a, a0, b, b0 in zip(*columns, strict=False))
         return Spread.of(a / b if b > 0 else 1.0 for a, b in pairs)
 
+    def judged(self, promise: Promise) -> float | None:
+        """Return the median that a promise speaks of, None where a side is missing."""
+        if promise.to not in self.timings:
+            return None
+        spread = self.net_ratio(promise.to) if promise.net else self.ratio(promise.to)
+        return spread.median if spread else None
+
     def missed(self) -> list[Promise]:
         """Return the promises that the medians break."""
-        kept = [promise for promise in self.promises if promise.to in self.timings]
-        return [promise for promise in kept if not promise.met(self.ratio(promise.to).median)]
+        judged = [(promise, self.judged(promise)) for promise in self.promises]
+        return [promise for promise, ratio in judged if ratio and not promise.met(ratio)]
 
 
 def describe(case: Case, label: str, quick: bool) -> dict[str, Any]:

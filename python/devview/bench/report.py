@@ -73,8 +73,8 @@ def promise_of(result: Result, label: str) -> tuple[str, bool | None]:
     promises = [promise for promise in result.promises if promise.to == label]
     if not promises:
         return "", None
-    (promise,) = promises[:1]
-    return str(promise), promise.met(result.ratio(label).median)
+    broken = result.missed()
+    return ", ".join(map(str, promises)), not any(promise in broken for promise in promises)
 
 
 def rows_of(result: Result) -> list[Row]:
@@ -88,6 +88,8 @@ def rows_of(result: Result) -> list[Row]:
         for timing in result.with_role("limit")
         if not beside or any(promise.to == timing.label for promise in result.promises)
     ]
+    if not beside:
+        return [Row(result.group, result.name, ours, "", "", "", "", "")]
     rows = []
     for timing in beside:
         promise, kept = promise_of(result, timing.label)
@@ -105,7 +107,7 @@ def rows_of(result: Result) -> list[Row]:
                 timing.label,
                 theirs,
                 ratio,
-                show_limit(result) if first else "",
+                show_limit(result) if first and timing.role != "limit" else "",
                 promise,
                 kept,
             )
@@ -167,7 +169,7 @@ def missed(results: Sequence[Result], aggregates: Sequence[Aggregate]) -> list[s
     lines = []
     for result in results:
         for promise in result.missed():
-            ratio = result.ratio(promise.to).median
+            ratio = result.judged(promise) or 0
             lines.append(f"{result.full_name} to {promise.to}: {tell(ratio, promise)}")
     for aggregate in aggregates:
         own = [r for r in results if r.group == aggregate.group]

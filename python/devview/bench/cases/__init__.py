@@ -10,6 +10,7 @@ from devview.bench.cases import (
     convert,
     copies,
     device,
+    formats,
     growth,
     handover,
     items,
@@ -23,5 +24,16 @@ AGGREGATES: tuple[Aggregate, ...] = layouts.AGGREGATES
 @cache
 def all_cases() -> tuple[Case, ...]:
     """Return every case, in the order of the report."""
-    modules = (handover, operations, items, convert, copies, layouts, binders, growth, device)
+    modules = (
+        handover,
+        operations,
+        items,
+        formats,
+        convert,
+        copies,
+        layouts,
+        binders,
+        growth,
+        device,
+    )
     return tuple(case for module in modules for case in module.CASES)

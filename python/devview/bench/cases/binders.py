@@ -91,7 +91,7 @@ CASES = tuple(
         f"{function}: {argument}",
         sides(function, argument),
         partial(make, argument=argument),
-        (Promise("nanobind", at_most=1.3),),
+        (Promise("nanobind", at_most=1.3), Promise("nanobind", at_most=1.0, net=True)),
     )
     for function in ("any", "readonly", "typed")
     for argument in ARGUMENTS
