@@ -65,7 +65,9 @@ class Case:
     `make` may put two names of its own in the scope: `nbytes`, the bytes that are moved, and
     `check`, a function that tells, after every side has run once, whether all results are right.
     Clock "device": the time between two events of the scope's `stream`. `axis` and `x` place the
-    case in a plot of growth, `series` names its line there. `rechecks`: how often it is measured
+    case in a plot of growth, `series` names its line there. `needs` is a
+    library that every side speaks of. `seconds` bounds the time of its rounds, 0 does not.
+    `rechecks`: how often it is measured
     again when it misses a promise. `quick` is false for what only a whole run measures; `scaled`
     is true where a quick run's arrays are too small for the promises.
     """
@@ -80,6 +82,8 @@ class Case:
     axis: str = ""
     x: float = 0
     series: str = ""
+    needs: str = ""
+    seconds: float = 0
     rechecks: int = 0
     quick: bool = True
     scaled: bool = False

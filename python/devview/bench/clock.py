@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from timeit import Timer
 from typing import Any
@@ -35,6 +36,25 @@ class Samples:
     loops: int
     warmups: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median, the median of the distances to it, and the 10th and 90th percentile."""
+
+    median: float
+    deviation: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Return the spread of values."""
+        ordered = sorted(values)
+        median = statistics.median(ordered)
+        deviation = statistics.median(abs(value - median) for value in ordered)
+        tenth = len(ordered) // 10
+        return cls(median, deviation, ordered[tenth], ordered[-1 - tenth])
 
 
 class Mark:

@@ -133,10 +133,12 @@ def take_part(cases: Sequence[Case], modules: Sequence[Path]) -> tuple[list[Case
     sys.path[:0] = [str(folder.resolve()) for folder in modules]
     missing = peers.missing()
     asked = {side.library for case in cases for side in case.sides}
+    asked |= {case.needs for case in cases}
     able = [
         case
         for case in cases
-        if not any(s.role == "ours" and s.library in missing for s in case.sides)
+        if case.needs not in missing
+        and not any(side.role == "ours" and side.library in missing for side in case.sides)
     ]
     return able, {name: why for name, why in missing.items() if name in asked}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devview.bench.record import Result, Spread
+from devview.bench.clock import Spread
+from devview.bench.record import Result
 from devview.bench.report import LONG, show_value
 
 # Okabe and Ito's colours, which the colour-blind tell apart.

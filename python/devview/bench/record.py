@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,30 +16,11 @@ from typing import Any
 import pyperf
 
 from devview.bench.case import Case, Promise
-from devview.bench.clock import Samples
+from devview.bench.clock import Samples, Spread
 
 # Bytes that a case of this process moves, by full name.
 NBYTES: dict[str, int] = {}
 Suite = pyperf.BenchmarkSuite
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A median, the median of the distances to it, and the 10th and 90th percentile."""
-
-    median: float
-    deviation: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        """Return the spread of values."""
-        ordered = sorted(values)
-        median = statistics.median(ordered)
-        deviation = statistics.median(abs(value - median) for value in ordered)
-        tenth = len(ordered) // 10
-        return cls(median, deviation, ordered[tenth], ordered[-1 - tenth])
 
 
 @dataclass

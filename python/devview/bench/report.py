@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from devview.bench.case import Aggregate, Promise
-from devview.bench.record import Result, Spread
+from devview.bench.clock import Spread
+from devview.bench.record import Result
 
 HEADS = ("case", "devview", "beside", "takes", "ratio (10 to 90 %)", "limit", "promise")
 # Groups with more cases than this are told by their aggregates alone.
@@ -59,9 +60,10 @@ def show_ratio(spread: Spread) -> str:
 def show_limit(result: Result) -> str:
     """Return the limit's time, and how many times that ours is."""
     limits = result.with_role("limit")
+    limits += [timing for timing in result.with_role("base") if timing.of == result.ours.label]
     if not limits:
         return ""
-    (limit,) = limits[:1]
+    limit = limits[0]
     return (
         f"{limit.label} {show_value(limit.spread.median, result.unit)}, "
         f"x {result.ratio(limit.label).median:.2f}"

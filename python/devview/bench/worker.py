@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from devview.bench import record
@@ -46,6 +47,8 @@ def measure(case: Case, pace: Pace, quick: bool, names: set[str]) -> dict[str, S
     for loop in loops.values():
         loop(1)
     check(case, scope)
+    if case.seconds:
+        pace = replace(pace, case_seconds=min(pace.case_seconds, case.seconds))
     samples = in_turn(loops, pace)
     if "nbytes" in scope:
         record.NBYTES[case.full_name] = int(scope["nbytes"])

@@ -92,6 +92,7 @@ CASES = tuple(
         sides(function, argument),
         partial(make, argument=argument),
         (Promise("nanobind", at_most=1.3), Promise("nanobind", at_most=1.0, net=True)),
+        needs="tvm-ffi" if "tvm" in argument else "",
     )
     for function in ("any", "readonly", "typed")
     for argument in ARGUMENTS

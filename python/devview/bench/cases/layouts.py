@@ -84,6 +84,7 @@ CASES = tuple(
         (OURS, NUMPY, MEMCPY),
         partial(make, index=index),
         (Promise("np.copyto", at_least=0.95),),
+        seconds=0.15,
         rechecks=3,
         scaled=True,
         quick=index < QUICK_COUNT,
