@@ -60,7 +60,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="TEXT",
-        help="cases whose name or statement holds TEXT; may be given several times",
+        help="cases whose name, group/case, holds TEXT; may be given several times",
     )
     bench.add_argument(
         "--list", action="store_true", help="name the cases and the peers, time none"

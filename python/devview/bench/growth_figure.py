@@ -8,7 +8,6 @@ from typing import Any
 
 from devview.bench.figure import FASTER, LIMIT, SLOWER, subtitle
 from devview.bench.record import Result
-from devview.bench.report import show_time
 
 STYLES = {
     "ours": {"color": FASTER, "marker": "o", "linestyle": "-", "linewidth": 2.0, "zorder": 3},
@@ -27,6 +26,14 @@ def panels_of(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
     return found
 
 
+def tick(seconds: float) -> str:
+    """Return a power of ten in the unit that suits it."""
+    for unit, factor in (("ns", 1e9), ("us", 1e6), ("ms", 1e3)):
+        if seconds * factor < 999:
+            return f"{seconds * factor:g} {unit}"
+    return f"{seconds:g} s"
+
+
 def scale_time(panel: Any, points: Sequence[Result]) -> None:
     """Scale to the medians, not to interrupted rounds; what is all but flat is to look so."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -39,7 +46,7 @@ def scale_time(panel: Any, points: Sequence[Result]) -> None:
     panel.set_yscale("log")
     panel.set_ylim(low, high)
     panel.yaxis.set_major_locator(LogLocator(numticks=12))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_time(value)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -57,8 +64,9 @@ def draw_panel(panel: Any, axis: str, series: str, points: Sequence[Result]) -> 
         panel.plot(xs, [s.median for _, s in taken], ms=4, label=label, **style)
         low, high = ([getattr(s, end) for _, s in taken] for end in ("low", "high"))
         panel.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    panel.set_xscale("symlog", linthresh=1) if axis == "axes" else panel.set_xscale("log")
-    if axis == "axes":
+    panel.set_xscale("log")
+    if axis == "axes":  # where 0 is a place, too
+        panel.set_xscale("symlog", linthresh=1, linscale=0.3)
         xs = [point.metadata["devview_x"] for point in points]
         panel.set_xticks(xs, [f"{x:g}" for x in xs])
         panel.minorticks_off()

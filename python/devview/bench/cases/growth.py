@@ -5,7 +5,8 @@ A case is one point: `axis` is what grows, `x` how far, `series` the line that i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ AXES = (0, 1, 2, 3, 4, 6, 8, 16, 32, 64)
 ELEMENTS = tuple(10**k for k in range(9))
 ALIVE = tuple(10**k for k in range(7))
 MANY = (10**4, 10**5, 10**6)
-QUICK_ELEMENTS, QUICK_ALIVE = 10**4, 10**3
+QUICK_ELEMENTS, QUICK_ALIVE, QUICK_MANY = 10**4, 10**3, 10**5
 
 
 def of_axes(quick: bool, ndim: int) -> dict[str, Any]:
@@ -67,39 +68,39 @@ def alive(quick: bool, count: int) -> dict[str, Any]:
     return {"view": dv.view, "a": a, "views": views, "others": others}
 
 
-def resident(make: Callable[[], object], count: int) -> float:
-    """Return the bytes of resident memory that each of so many objects takes."""
-    import gc
+# In an interpreter of its own, where no memory of earlier objects can be used again.
+RESIDENT = """
+import gc, resource
+import numpy as np
+import devview as dv
 
-    def pages() -> int:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            return int(file.read().split()[1])
+a = np.ones((2, 2), "f4")
+v = dv.view(a)
+make = {make}
+first = [make() for _ in range(1000)]
+kept = [None] * {count}
 
-    import resource
+def pages():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1])
 
-    gc.collect()
-    kept: list[Any] = [None] * count
-    before = pages()
-    for k in range(count):
-        kept[k] = make()
-    return (pages() - before) * resource.getpagesize() / count
+gc.collect()
+before = pages()
+for k in range({count}):
+    kept[k] = make()
+print((pages() - before) * resource.getpagesize() / {count})
+"""
 
 
-def memory(quick: bool, count: int, ndim: int) -> dict[str, Any]:
-    """Return what makes views and memoryviews, and measures the memory of many."""
-    import numpy as np
+def resident(make: str, count: int) -> float:
+    """Return the bytes of resident memory that each of so many objects takes; needs Linux."""
+    command = [sys.executable, "-c", RESIDENT.format(make=make, count=count)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    import devview as dv
 
-    a = np.ones((2,) * ndim, "f4")
-    v = dv.view(a)
-    return {
-        "resident": resident,
-        "count": count,
-        "new_view": lambda: dv.view(a),
-        "new_slice": lambda: v[...],
-        "new_memoryview": lambda: memoryview(a),
-    }
+def memory(quick: bool) -> dict[str, Any]:
+    """Return what measures the memory of many."""
+    return {"resident": resident}
 
 
 def point(name: str, series: str, axis: str, x: float, sides: tuple[Side, ...], make, quick=True):
@@ -158,23 +159,25 @@ def live() -> list[Case]:
 
 def bytes_per_view() -> list[Case]:
     """Return the memory of views and of their slices, which share the array's record."""
-    others = Side("memoryview", "resident(new_memoryview, count)")
-    promised = Side("256 B", "256", "limit")
     return [
         Case(
             "memory",
             f"{what}, 2 axes, {count:,} alive",
-            (Side("devview", f"resident({new}, count)", "ours"), others, promised),
-            partial(memory, count=count, ndim=2),
+            (
+                Side("devview", f"resident('lambda: {code}', {count})", "ours"),
+                Side("memoryview", f"resident('lambda: memoryview(a)', {count})"),
+                Side("bound", "256", "limit"),
+            ),
+            memory,
             # A view of an array brings a record of that array, which is counted apart.
-            (Promise("256 B", at_most=1.0),) if what == "slice of a view" else (),
+            (Promise("bound", at_most=1.0),) if what == "slice of a view" else (),
             unit="byte",
             axis="views alive",
             x=count,
             series=f"memory of a {what}",
-            quick=count <= 10**5,
+            quick=count <= QUICK_MANY,
         )
-        for what, new in (("slice of a view", "new_slice"), ("view", "new_view"))
+        for what, code in (("slice of a view", "v[...]"), ("view", "dv.view(a)"))
         for count in MANY
     ]
 
