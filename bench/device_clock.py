@@ -1,15 +1,17 @@
-"""Timing for bench/device.py: plain copies as references, and everybody in turn."""
+"""Timing for bench/device.py: plain copies as references, and the harness' clock."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from device_cases import Task
 
 import devview as dv
+from devview.bench.clock import Mark, Pace, Spread, in_turn
 
 Run = Callable[[dv.Stream], object]
 
@@ -54,27 +56,18 @@ class Reference:
         return lambda stream: dv.copyto(dst, src, stream=stream)
 
 
-def once(run: Run, clock: str, stream: dv.Stream, repeats: int) -> float:
-    """Return seconds a call, by the device's events or the host's clock."""
+def loop(run: Run, clock: str, stream: dv.Stream, number: int) -> float:
+    """Return the seconds of so many calls, by the device's events or the host's clock."""
     stream.synchronize()
     if clock == "host":
         before = time.perf_counter()
-        for _ in range(repeats):
+        for _ in range(number):
             run(stream)
-        return (time.perf_counter() - before) / repeats
-    start = stream.record()
-    for _ in range(repeats):
+        return time.perf_counter() - before
+    start = Mark(stream)
+    for _ in range(number):
         run(stream)
-    end = stream.record()
-    end.synchronize()
-    return start.elapsed(end) / 1e3 / repeats
-
-
-def repeats_of(run: Run, clock: str, stream: dv.Stream) -> int:
-    """Return how many calls make one measurement; the first ones warm up."""
-    once(run, clock, stream, 2)
-    seconds = once(run, clock, stream, 3)
-    return max(1, min(1000, round(MEASURED_SECONDS / max(seconds, 1e-7))))
+    return Mark(stream) - start
 
 
 def measure(
@@ -82,22 +75,14 @@ def measure(
 ) -> tuple[float, dict[str, Timed]]:
     """Time all in turn, round by round, so that a slow moment hits everybody."""
     everybody = {"": reference} | runs
-    repeats = {name: repeats_of(run, clock, stream) for name, run in everybody.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in everybody}
-    names = list(everybody)
-    for k in range(rounds):
-        for name in names[k % len(names) :] + names[: k % len(names)]:
-            seconds[name].append(once(everybody[name], clock, stream, repeats[name]))
-    plain = seconds[""]
-    return statistics.median(plain), {
-        name: summary(seconds[name], plain) for name in everybody if name
-    }
+    loops = {name: partial(loop, run, clock, stream) for name, run in everybody.items()}
+    pace = Pace(rounds, MEASURED_SECONDS, case_seconds=0, least=rounds)
+    samples = {name: taken.values for name, taken in in_turn(loops, pace).items()}
+    plain = samples.pop("")
+    return statistics.median(plain), {name: summary(ours, plain) for name, ours in samples.items()}
 
 
 def summary(ours: list[float], plain: list[float]) -> Timed:
     """Return the medians, and the 10th and 90th percentile of the rounds' ratios."""
-    ratios = sorted(a / b for a, b in zip(ours, plain, strict=True))
-    tenth = len(ratios) // 10
-    return Timed(
-        statistics.median(ours), statistics.median(ratios), ratios[tenth], ratios[-1 - tenth]
-    )
+    ratios = Spread.of(a / b for a, b in zip(ours, plain, strict=True))
+    return Timed(statistics.median(ours), ratios.median, ratios.low, ratios.high)

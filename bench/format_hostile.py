@@ -1,10 +1,10 @@
-"""How long formats take to read: hostile ones of up to 1 MiB, and small ones beside the peers.
+"""How long hostile formats of up to 1 MiB take to read.
 
     python bench/format_hostile.py [--rounds N] [--only TEXT] [--json FILE] [--check]
 
-Hostile families are read at five sizes: the table has the processor time of the largest, scaled to
-1 MB, and the growth exponent (least squares of log time over log length; 1 is linear, and what is
-refused at its first bytes is near 0). Small formats are compared as bench/handover.py does it.
+Families are read at five sizes: the table has the processor time of the largest, scaled to 1 MB,
+and the growth exponent (least squares of log time over log length; 1 is linear, and what is refused
+at its first bytes is near 0). Small formats are cases of `python -m devview bench`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import platform
 import statistics
-import struct
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from timeit import Timer
 from typing import NamedTuple
-
-from handover import compare, loop_length, machine, show
-from numpy._core._internal import _dtype_from_pep3118 as numpy_format
 
 import devview as dv
 
@@ -30,7 +26,6 @@ SIZES = tuple(1 << power for power in range(16, 21))  # bytes; the last is the l
 MILLISECONDS = 50.0  # for 1 MB
 EXPONENT = 1.1
 ROUNDS = 9
-SMALL_ROUNDS = 101
 
 
 class Family(NamedTuple):
@@ -153,47 +148,8 @@ def show_growth(growth: Growth) -> None:
     )
 
 
-SMALL = (
-    ("id", "struct.Struct", struct.Struct),
-    ("<3h2xq", "struct.Struct", struct.Struct),
-    ("T{i:a:d:b:}", "NumPy's reader", numpy_format),
-    ("T{B:r:B:g:B:b:B:a:}", "NumPy's reader", numpy_format),
-    ("T{i:id:(2)T{d:x:d:y:}:points:}", "NumPy's reader", numpy_format),
-)
-
-
-def compare_small(text: str, peer: str, peer_read, rounds: int, *, interned: bool):
-    """Compare one small format: read anew, or met again while another holder keeps it."""
-    kept = dv.Format(text) if interned else None
-    ours = Timer("read(text)", globals={"read": dv.Format, "text": text})
-    theirs = Timer("read(text)", globals={"read": peer_read, "text": text})
-    numbers = loop_length(ours), loop_length(theirs)
-    result = compare(
-        f"{text} {'again' if interned else 'anew'}",
-        peer,
-        lambda: ours.timeit(numbers[0]) / numbers[0],
-        lambda: theirs.timeit(numbers[1]) / numbers[1],
-        rounds,
-    )
-    del kept
-    return result
-
-
-def run_small(options: argparse.Namespace) -> list:
-    """Compare the small formats and print their table."""
-    print(f"\n{'format':<42} {'devview':>8}  {'peer':<24} {'':>8} {'ratio':>6}  10 % to 90 %")
-    results = []
-    for text, peer, peer_read in SMALL:
-        for interned in (False, True):
-            if options.only in text:
-                rounds = min(options.rounds * 11, SMALL_ROUNDS)
-                results.append(compare_small(text, peer, peer_read, rounds, interned=interned))
-                show(results[-1])
-    return results
-
-
 def main() -> None:
-    """Measure the families, then the small formats, and print tables."""
+    """Measure the families and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}"
@@ -209,7 +165,11 @@ def main() -> None:
     if options.rounds < 1:
         parser.error("--rounds: at least 1")
 
-    about = machine()
+    about = {
+        "devview": dv.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print(f"{'family':<24} {'at 1 MiB':>14} {'growth':>6}  outcome")
     growths = []
@@ -217,13 +177,11 @@ def main() -> None:
         if options.only in family.what:
             growths.append(grow(family, options.rounds))
             show_growth(growths[-1])
-    small = run_small(options)
     if options.json:
         content = {
             "about": about,
             "sizes": SIZES,
             "hostile": [growth._asdict() for growth in growths],
-            "small": [result._asdict() for result in small],
         }
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     slow = [g.what for g in growths if g.milliseconds > MILLISECONDS or g.exponent > EXPONENT]

@@ -7,6 +7,7 @@ import os
 import sys
 
 from devview import __version__, _folders
+from devview.bench import command as bench
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="devices, runtime, protocols and memory",
         description="Show devices, runtime, protocols and memory; works without a GPU.",
     )
+    bench.add_parser(commands)
     return top
 
 
@@ -58,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         from devview import demo
 
         return demo.main(chosen.file, chosen.output)
+    if chosen.command == "bench":
+        return bench.main(chosen)
     from devview import info
 
     return info.main()

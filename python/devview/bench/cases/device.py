@@ -1,0 +1,71 @@
+"""Movements on a device, by its own events, beside one plain copy of the same traffic.
+
+`bench/device.py` of the repository has all movements, each compared with NumPy's; these are those
+that a reader asks for first. On an emulated device the times are the emulator's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from devview.bench.case import Case, Side
+
+PLACE = "cuda"
+BYTES, QUICK_BYTES = 1 << 26, 1 << 16
+DEVICE = "CUDA device"
+OURS = Side("devview", "copyto(dst, src, stream=stream)", "ours", DEVICE)
+PLAIN = Side("plain copy", "copyto(plain_dst, plain_src, stream=stream)", "limit", DEVICE)
+
+TAKES = {
+    "dense": lambda v: v,
+    "transposed": lambda v: v.T,
+    "every other column": lambda v: v[:, ::2],
+    "reversed": lambda v: v[::-1, ::-1],
+}
+
+
+def ends(to: str, source: str, nbytes: int) -> tuple[Any, Any]:
+    """Return dense bytes at two places."""
+    import devview as dv
+
+    return dv.zeros(nbytes, device=to), dv.zeros(nbytes, device=source)
+
+
+def make(quick: bool, take: str, to: str, source: str) -> dict[str, Any]:
+    """Return a copy's two ends on their devices, and those of a plain copy of the same traffic."""
+    import numpy as np
+
+    import devview as dv
+
+    side = int(((QUICK_BYTES if quick else BYTES) // 4) ** 0.5)
+    twin = np.arange(side * side, dtype="f4").reshape(side, side)
+    src = TAKES[take](dv.copy(twin, device=source))
+    dst = dv.empty(src.shape, "f", device=to)
+    plain_dst, plain_src = ends(to, source, src.nbytes)
+    stream = dv.Stream(PLACE)
+    expected = np.ascontiguousarray(TAKES[take](twin)).tobytes()
+
+    def check() -> bool:
+        stream.synchronize()
+        return dst.tobytes() == expected
+
+    scope = {"copyto": dv.copyto, "dst": dst, "src": src, "stream": stream, "check": check}
+    return scope | {"plain_dst": plain_dst, "plain_src": plain_src, "nbytes": src.nbytes}
+
+
+CASES = tuple(
+    Case(
+        "device",
+        f"{what}, {take}",
+        (OURS, PLAIN),
+        partial(make, take=take, to=to, source=source),
+        clock="device",
+    )
+    for what, to, source, takes in (
+        ("within", PLACE, PLACE, TAKES),
+        ("to pinned", "pinned", PLACE, ("dense", "transposed", "every other column")),
+        ("from pinned", PLACE, "pinned", ("dense", "transposed", "every other column")),
+    )
+    for take in takes
+)

@@ -1,0 +1,112 @@
+"""What got slower between two files: by time, and where the machine may differ, by ratio."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from devview.bench import record
+from devview.bench.record import Result, Timing
+from devview.bench.report import show_value
+
+# A change below this is never told: the least that two runs of one program differ by.
+LEAST = 1.02
+
+
+@dataclass
+class Change:
+    """A case in both files: new to old, of our time and of our ratio to the other sides.
+
+    `noise` is the factor by which both may differ without anything having changed.
+    """
+
+    name: str
+    old: Result
+    new: Result
+    time: float
+    ratio: float | None
+    noise: float
+
+    @property
+    def factor(self) -> float:
+        """The smaller of both changes.
+
+        A machine that is slower for everybody is no change of ours, nor is a peer that got faster.
+        """
+        if self.ratio is None:
+            return self.time
+        if (self.time > 1) != (self.ratio > 1):
+            return 1.0
+        nearest = min(abs(math.log(self.time)), abs(math.log(self.ratio)))
+        return math.exp(nearest if self.time > 1 else -nearest)
+
+    @property
+    def slower(self) -> bool:
+        """Tell whether the case got slower beyond the noise."""
+        return self.factor > self.noise
+
+    @property
+    def faster(self) -> bool:
+        """Tell whether the case got faster beyond the noise."""
+        return 1 / self.factor > self.noise
+
+
+def unrest(timing: Timing) -> float:
+    """Return the relative distance of the median's neighbours: 1.48 deviations are one sigma."""
+    spread = timing.spread
+    return 1.48 * spread.deviation / spread.median
+
+
+def change(old: Result, new: Result) -> Change:
+    """Compare a case of two files."""
+    time = new.ours.spread.median / old.ours.spread.median
+    shared = [
+        label
+        for label, timing in old.timings.items()
+        if timing.role in ("peer", "limit") and label in new.timings
+    ]
+    ratio = None
+    if shared:
+        ratio = statistics.geometric_mean(
+            new.ratio(label).median / old.ratio(label).median for label in shared
+        )
+    noise = 1 + math.hypot(unrest(old.ours), unrest(new.ours))
+    return Change(old.full_name, old, new, time, ratio, max(noise, LEAST))
+
+
+def changes(old: list[Result], new: list[Result]) -> tuple[list[Change], list[str], list[str]]:
+    """Return the cases of both files, and the names of those that only one has."""
+    before = {result.full_name: result for result in old}
+    after = {result.full_name: result for result in new}
+    both = [change(before[name], after[name]) for name in before if name in after]
+    gone = [name for name in before if name not in after]
+    return both, gone, [name for name in after if name not in before]
+
+
+def line(found: Change) -> str:
+    """Return what is said of a change."""
+    unit = found.old.unit
+    old, new = (show_value(side.ours.spread.median, unit) for side in (found.old, found.new))
+    told = f"{found.name}: {old} -> {new}, x {found.time:.2f}"
+    if found.ratio is not None:
+        told += f", in ratio to its peers x {found.ratio:.2f}"
+    return f"{told} (noise x {found.noise:.2f})"
+
+
+def main(old: Path, new: Path, fail_over: float | None) -> int:
+    """Print what changed; return 1 if a case got slower by more than the factor."""
+    both, gone, added = changes(*(record.results(record.load(path)) for path in (old, new)))
+    slower = sorted((c for c in both if c.slower), key=lambda c: -c.factor)
+    faster = sorted((c for c in both if c.faster), key=lambda c: c.factor)
+    for title, found in (("slower", slower), ("faster", faster)):
+        for one in found:
+            print(f"{title}: {line(one)}")
+    for title, names in (("only in the old file", gone), ("only in the new file", added)):
+        for name in names:
+            print(f"{title}: {name}")
+    same = len(both) - len(slower) - len(faster)
+    print(f"{len(slower)} slower, {len(faster)} faster, {same} alike, of {len(both)} in both files")
+    failed = fail_over is not None and any(c.factor > fail_over for c in slower)
+    return 1 if failed else 0
