@@ -7,7 +7,9 @@
 #include <string>
 
 #include "devview/error.hpp"
+#include "devview/view_wish.hpp"
 #include "quote.hpp"
+#include "view_checks.hpp"
 
 namespace devview {
 
@@ -29,7 +31,7 @@ std::string head(const ItemRequest& request) {
 
 void check_format(const View& view, const ItemRequest& request) {
     const Format& format = view.format();
-    if (format == request.format && format.itemsize() == request.format.itemsize()) return;
+    if (format == request.format) return;
     std::string fact = "format " + detail::quote(format.text());
     if (format.is_packed()) {
         fact += " packed, " + number(format.node()->bits) + " bits to an item";
@@ -43,18 +45,16 @@ void check_shape(const View& view, const ItemRequest& request) {
                                    ", wanted " + number(request.ndim) +
                                    (request.ndim == 1 ? " axis" : " axes"));
     }
-    for (int axis = 0; axis < request.ndim; ++axis) {
-        const std::int64_t wanted = request.extents[axis];
-        if (wanted >= 0 && view.shape()[axis] != wanted) {
-            refuse_axis(request, axis,
-                        "extent " + number(view.shape()[axis]) + ", wanted " + number(wanted));
-        }
-    }
+    const int axis = detail::wrong_axis(view.layout(), request.extents);
+    if (axis < 0) return;
+    refuse_axis(
+        request, axis,
+        "extent " + number(view.shape()[axis]) + ", wanted " + number(request.extents[axis]));
 }
 
 void check_memory(const View& view, const ItemRequest& request) {
     const bool on_host = request.reader == ItemReader::host;
-    if (!(on_host ? host_accessible(view.device()) : is_cuda(view.device()))) {
+    if (!place_accepts(on_host ? Place::host : Place::device, view.device())) {
         throw BufferError(head(request) + "memory on " + to_string(view.device()) + ", wanted " +
                           (on_host ? "what the host reaches (cpu, pinned, managed)"
                                    : "what a CUDA device reaches (cuda, pinned, managed)"));
@@ -65,24 +65,18 @@ void check_memory(const View& view, const ItemRequest& request) {
 }
 
 void check_alignment(const View& view, const ItemRequest& request) {
-    const auto address = reinterpret_cast<std::uintptr_t>(view.data());
-    if (address % request.alignment != 0) {
+    if (detail::misplaced_by(view.data(), request.alignment) != 0) {
+        const auto address = reinterpret_cast<std::uintptr_t>(view.data());
         char digits[2 + 2 * sizeof address + 1];
         std::snprintf(digits, sizeof digits, "0x%llx", static_cast<unsigned long long>(address));
         refuse_layout(request, "address " + std::string(digits) + ", wanted a multiple of " +
                                    std::to_string(request.alignment));
     }
-    for (int axis = 0; axis < view.ndim(); ++axis) {
-        if (view.shape()[axis] > 1 && view.strides()[axis] % view.itemsize() != 0) {
-            refuse_axis(request, axis,
-                        "stride " + number(view.strides()[axis]) +
-                            " bytes, wanted a multiple of the itemsize " + number(view.itemsize()));
-        }
-    }
-}
-
-bool is_empty(const View& view) {
-    return std::find(view.shape(), view.shape() + view.ndim(), 0) != view.shape() + view.ndim();
+    const int axis = detail::odd_axis(view.layout(), view.itemsize());
+    if (axis < 0) return;
+    refuse_axis(request, axis,
+                "stride " + number(view.strides()[axis]) +
+                    " bytes, wanted a multiple of the itemsize " + number(view.itemsize()));
 }
 
 /// Dense strides in items. Zero extents count as ones: the layout was range-checked like that.
@@ -179,15 +173,12 @@ std::int64_t item_layout(const View& view, const ItemRequest& request, std::int6
     check_format(view, request);
     check_shape(view, request);
     check_memory(view, request);
-    if (const std::int64_t* const suboffsets = view.suboffsets()) {
-        for (int axis = 0; axis < view.ndim(); ++axis) {
-            if (suboffsets[axis] < 0) continue;
-            refuse_axis(request, axis,
-                        "suboffset " + number(suboffsets[axis]) + ", wanted no pointers to follow");
-        }
+    if (const int axis = detail::indirect_axis(view.layout()); axis >= 0) {
+        refuse_axis(
+            request, axis,
+            "suboffset " + number(view.suboffsets()[axis]) + ", wanted no pointers to follow");
     }
-    const bool empty = is_empty(view);
-    if (!empty) check_alignment(view, request);
+    if (!detail::without_items(view.layout())) check_alignment(view, request);
     if (request.strides == ItemStrides::f_contiguous) {
         require_dense(view, request, Order::F, strides);
     } else if (request.strides == ItemStrides::c_contiguous) {

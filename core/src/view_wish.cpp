@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "quote.hpp"
+#include "view_checks.hpp"
 
 namespace devview {
 
@@ -76,6 +77,8 @@ const char* place_name(Place place) noexcept {
             return "memory that the host can follow (cpu, pinned, managed)";
         case Place::cuda:
             return "cuda";
+        case Place::device:
+            return "memory that kernels can follow (cuda, pinned, managed)";
         case Place::any:
             break;
     }
@@ -94,41 +97,42 @@ private:
     std::string text_{};
 };
 
-bool extents_differ(const Wish& wish, const View& view) noexcept {
-    for (int i = 0; i < wish.rank && wish.extents != nullptr; ++i) {
-        if (wish.extents[i] != any && wish.extents[i] != view.shape()[i]) return true;
-    }
-    return false;
-}
-
-void add_axes(Faults& faults, const Wish& wish, const View& view) {
+void add_axes(Faults& faults, const Wish& wish, const Layout& given) {
     if (wish.rank == any_rank) return;
-    const std::string shape = Layout::to_string(view.ndim(), view.shape());
-    if (view.ndim() != wish.rank) {
+    const std::string shape = Layout::to_string(given.ndim(), given.shape());
+    if (given.ndim() != wish.rank) {
         faults.add("axes", std::to_string(wish.rank),
-                   std::to_string(view.ndim()) + " (shape " + shape + ")");
-    } else if (extents_differ(wish, view)) {
+                   std::to_string(given.ndim()) + " (shape " + shape + ")");
+    } else if (wish.extents != nullptr && detail::wrong_axis(given, wish.extents) >= 0) {
         faults.add("shape", extents_text(wish.rank, wish.extents), shape);
     }
 }
 
-void add_strides(Faults& faults, const Wish& wish, const View& view) {
-    const std::string strides = "strides " + Layout::to_string(view.ndim(), view.strides()) +
-                                " of shape " + Layout::to_string(view.ndim(), view.shape());
+void add_alignment(Faults& faults, const Wish& wish, const ViewFacts& view,
+                   const std::string& strides) {
+    // Of other items than T it would say nothing.
+    const bool same_items = wish.any_format || view.format == wish.format;
+    if (!same_items || detail::without_items(view.layout)) return;
+    const std::string wanted = "multiples of " + std::to_string(wish.alignment) + " bytes";
+    if (const std::size_t off = detail::misplaced_by(view.data, wish.alignment); off != 0) {
+        faults.add("alignment", wanted, "data " + std::to_string(off) + " bytes behind one");
+    } else if (detail::odd_axis(view.layout, static_cast<std::int64_t>(wish.alignment)) >= 0) {
+        faults.add("alignment", wanted, strides);
+    }
+}
+
+void add_strides(Faults& faults, const Wish& wish, const ViewFacts& view) {
+    const Layout& given = view.layout;
+    const std::string strides = "strides " + Layout::to_string(given.ndim(), given.strides()) +
+                                " of shape " + Layout::to_string(given.ndim(), given.shape());
     if (wish.order != Contiguity::any) {
         const Order order = wish.order == Contiguity::c ? Order::C : Order::F;
-        if (!view.contiguous(order)) {
+        if (!given.contiguous(view.format.itemsize(), order)) {
             faults.add("order", order == Order::C ? "C-contiguous" : "Fortran-contiguous", strides);
         }
     }
-    if (view.suboffsets() != nullptr) faults.add("suboffsets", "none", "some");
-    // Of other items than T it would say nothing.
-    const bool same_items = wish.any_format || view.format() == wish.format;
-    if (same_items && !wish_aligned(view, wish.alignment)) {
-        const auto off = reinterpret_cast<std::uintptr_t>(view.data()) % wish.alignment;
-        faults.add("alignment", "multiples of " + std::to_string(wish.alignment) + " bytes",
-                   off != 0 ? "data " + std::to_string(off) + " bytes behind one" : strides);
-    }
+    if (detail::indirect_axis(given) >= 0) faults.add("suboffsets", "none", "some");
+    add_alignment(faults, wish, view, strides);
 }
 
 }  // namespace
@@ -153,23 +157,27 @@ std::string item_name(const Format& format) {
 
 std::string wish_axes_refusal(const Wish& wish, const View& view) {
     Faults faults;
-    add_axes(faults, wish, view);
+    add_axes(faults, wish, view.layout());
+    return std::move(faults).text();
+}
+
+std::string wish_refusal(const Wish& wish, const ViewFacts& view) {
+    if (view.released) return "a released View given";
+    Faults faults;
+    if (!wish.any_format && view.format != wish.format) {
+        faults.add("items", item_name(wish.format), item_name(view.format));
+    }
+    add_axes(faults, wish, view.layout);
+    if (!place_accepts(wish.place, view.device)) {
+        faults.add("device", place_name(wish.place), to_string(view.device));
+    }
+    if (wish.writable && view.readonly) faults.add("access", "writable", "read-only");
+    add_strides(faults, wish, view);
     return std::move(faults).text();
 }
 
 std::string wish_refusal(const Wish& wish, const View& view) {
-    if (view.released()) return "a released View given";
-    Faults faults;
-    if (!wish.any_format && view.format() != wish.format) {
-        faults.add("items", item_name(wish.format), item_name(view.format()));
-    }
-    add_axes(faults, wish, view);
-    if (!place_accepts(wish.place, view.device())) {
-        faults.add("device", place_name(wish.place), to_string(view.device()));
-    }
-    if (wish.writable && view.readonly()) faults.add("access", "writable", "read-only");
-    add_strides(faults, wish, view);
-    return std::move(faults).text();
+    return wish_refusal(wish, ViewFacts(view));
 }
 
 }  // namespace devview

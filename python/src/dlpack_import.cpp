@@ -5,6 +5,7 @@
 
 #include "arguments.hpp"
 #include "devview/cuda/pointer.hpp"
+#include "devview/cuda/runtime.hpp"
 #include "devview/cuda/stream.hpp"
 #include "devview/error.hpp"
 #include "dlpack_capsule.hpp"
@@ -27,6 +28,7 @@ struct Names {
     PyObject* dl_device = PyUnicode_InternFromString("dl_device");
     // Producers look for their keywords by identity first.
     PyObject* stream_and_version = PyTuple_Pack(2, stream, max_version);
+    PyObject* version_alone = PyTuple_Pack(1, max_version);
     PyObject* newest = py::make_tuple(dlpack::kMajor, dlpack::kMinor).release().ptr();
     PyObject* host = py::make_tuple(static_cast<int>(kHost.type), kHost.id).release().ptr();
 };
@@ -161,9 +163,6 @@ bool on_another_device(const std::optional<Device>& told) {
     return cuda::device_count() > 1 && told->id != cuda::current_device();
 }
 
-/// The capsule came from a call on another device than the memory's: see OnDevice.
-struct AskedElsewhere {};
-
 View consume(const ImportRequest& request, const py::object& method, bool to_host) {
     const std::optional<Device> told = told_device(request.object);
     const bool moved = to_host && told && out_of_reach(*told);
@@ -183,32 +182,63 @@ View consume(const ImportRequest& request, const py::object& method, bool to_hos
     });
 }
 
-/// The capsule of a producer that is not asked where its memory is: with nothing to say about
-/// streams, None is right for the host, and the legacy stream for a device. Null, without an error,
-/// where `__dlpack__` is no method of the type (as nearly all are: no bound method is made to be
-/// called once) or does not know the keywords.
-py::object call_unasked(PyObject* object) {
+/// What a producer answered that was not asked first where its memory is.
+struct Unasked {
+    py::object capsule{};      ///< null: it has to be asked as consume() does
+    bool passed_none = false;  ///< as its stream
+};
+
+/// The capsule came from a call that was not right for the device that it tells.
+struct AskAgain {};
+
+/// True where a lookup on the object finds the method of its type: it can have no attributes of its
+/// own, and nothing else has a say.
+bool has_types_method(PyObject* object, PyObject* method) {
+    const PyTypeObject* const type = Py_TYPE(object);
+    return type->tp_dictoffset == 0 && type->tp_getattro == PyObject_GenericGetAttr &&
+           PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR);
+}
+
+PyObject* call_types_method(PyObject* object, PyObject* method, bool pass_none) {
+    PyObject* const names_of_both = names().stream_and_version;
+    PyObject* const keys = pass_none ? names_of_both : names().version_alone;
+    PyObject* const both[] = {object, Py_None, names().newest};
+    PyObject* const alone[] = {object, names().newest};
+    PyObject* const* const values = pass_none ? both : alone;
+    if (!has_types_method(object, method)) {
+        return PyObject_VectorcallMethod(names().dlpack, values, 1, keys);
+    }
+    const auto held = py::reinterpret_borrow<py::object>(method);
+    return PyObject_Vectorcall(method, values, 1, keys);
+}
+
+/// Asks for a capsule at once: a host producer has nothing to say about streams. Once CUDA is in
+/// use None is passed, a device's legacy stream; before that it is left out, which costs a Python
+/// producer a seventh of its call. Left out it may mean "no order" (PyTorch), so a device's capsule
+/// is then asked for again. Nothing where `__dlpack__` is no method of the type (as nearly all are:
+/// no bound method is made to be called once) or does not know the keywords.
+Unasked call_unasked(PyObject* object) {
     PyObject* const method = _PyType_Lookup(Py_TYPE(object), names().dlpack);
     if (method == nullptr || method == Py_None) return {};
-    PyObject* const values[] = {object, Py_None, names().newest};
-    auto capsule = py::reinterpret_steal<py::object>(
-        PyObject_VectorcallMethod(names().dlpack, values, 1, names().stream_and_version));
+    const bool pass_none = cuda::runtime_chosen();
+    auto capsule = py::reinterpret_steal<py::object>(call_types_method(object, method, pass_none));
     if (!capsule) {
         py::error_already_set error;
         const bool again =
             error.matches(PyExc_BufferError) && on_another_device(told_device(object));
         if (!again && !refuses_keywords(error)) throw error;
     }
-    return capsule;
+    return {std::move(capsule), pass_none};
 }
 
 /// A device's capsule has to agree with its producer.
-View take_unasked(PyObject* object, PyObject* capsule) {
-    return take_capsule(capsule, [&](Device device) {
+View take_unasked(PyObject* object, const Unasked& asked) {
+    return take_capsule(asked.capsule.ptr(), [&](Device device) {
         if (device == kHost) return Stream{};
+        if (!asked.passed_none) throw AskAgain();
         const std::optional<Device> told = told_device(object);
         if (told && *told != device) refuse_place(device, *told);
-        if (on_another_device(device)) throw AskedElsewhere();
+        if (on_another_device(device)) throw AskAgain();
         return consumer_stream(nullptr, device);
     });
 }
@@ -245,40 +275,44 @@ py::object from_dlpack(const py::object& object, const py::object& device, const
 
 }  // namespace
 
+namespace {
+
+/// Nothing where the object has to be asked otherwise.
+std::optional<View> import_unasked(PyObject* object, Unasked&& asked) {
+    if (!asked.capsule) return std::nullopt;
+    try {
+        return take_unasked(object, asked);
+    } catch (const AskAgain&) {
+        asked.capsule = py::object();  // deletes its tensor
+    }
+    return import_from({object}, false);
+}
+
+}  // namespace
+
 std::optional<View> import_dlpack(const ImportRequest& request) {
     if (request.stream == nullptr && !PyCapsule_CheckExact(request.object)) {
-        if (const py::object capsule = call_unasked(request.object)) {
-            try {
-                return take_unasked(request.object, capsule.ptr());
-            } catch (const AskedElsewhere&) {  // the capsule deletes its tensor
-            }
-        }
+        if (auto view = import_unasked(request.object, call_unasked(request.object))) return view;
     }
     return import_from(request, false);
 }
 
 PyObject* new_dlpack_view(PyObject* object) {
     if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return nullptr;
-    const py::object capsule = call_unasked(object);
-    if (!capsule) return nullptr;
-    if (PyObject* const made = new_host_view(capsule.ptr())) return made;
-    try {
-        return new_view(take_unasked(object, capsule.ptr()));
-    } catch (const AskedElsewhere&) {
-        return nullptr;
-    }
+    Unasked asked = call_unasked(object);
+    if (!asked.capsule) return nullptr;
+    if (PyObject* const made = new_host_view(asked.capsule.ptr())) return made;
+    auto view = import_unasked(object, std::move(asked));
+    return view ? new_view(std::move(*view)) : nullptr;
 }
 
 // One variable, made where the caller wants it: a fresh view that is moved stalls the store buffer.
 View dlpack_view(PyObject* object) {
     const bool earlier = PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object));
-    const py::object capsule = earlier ? py::object() : call_unasked(object);
-    View view = capsule ? take_host_view(capsule.ptr()) : View();
-    if (view.released() && capsule) {
-        try {
-            view = take_unasked(object, capsule.ptr());
-        } catch (const AskedElsewhere&) {  // the capsule deletes its tensor
-        }
+    Unasked asked = earlier ? Unasked() : call_unasked(object);
+    View view = asked.capsule ? take_host_view(asked.capsule.ptr()) : View();
+    if (view.released() && asked.capsule) {
+        if (auto other = import_unasked(object, std::move(asked))) view = std::move(*other);
     }
     return view;
 }

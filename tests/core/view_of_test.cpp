@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "devview/item_layout.hpp"
+
 namespace devview {
 namespace {
 
@@ -99,11 +101,56 @@ TEST(ViewOf, AcceptsExactlyWhatItDoesNotRefuse) {
     check(ViewOf<const float>());                            // 7: and one axis, read-only
     check(ViewOf<const float, 2, on_cpu>());                 // 4
     check(ViewOf<const float, 2, on_cuda>());                // 2
+    check(ViewOf<const float, 2, on_device>());              // 3: pinned, too
     check(ViewOf<const float, 2, on_any, f_order>());        // 2: F and empty
     check(ViewOf<const float, 2, on_any, c_order>());        // 6
     check(ViewOf<const float, extents<any, 3>, on_host>());  // 5
     check(ViewOf<const void, any_rank, on_any>());           // 11
-    EXPECT_EQ(accepted, 5 + 7 + 4 + 2 + 2 + 6 + 5 + 11);
+    EXPECT_EQ(accepted, 5 + 7 + 4 + 2 + 3 + 2 + 6 + 5 + 11);
+}
+
+TEST(ViewOf, IsAskedForWhereASpanOfItCanBeMade) {
+    std::vector<float> items(6);
+    const std::int64_t shape[] = {6};
+    for (const DeviceType type : {DeviceType::cpu, DeviceType::cuda, DeviceType::cuda_host,
+                                  DeviceType::cuda_managed, DeviceType::rocm}) {
+        const View view = view_at(items.data(), format_of<float>(), Layout::contiguous(1, shape, 4),
+                                  Device{type, 0});
+        const auto spans = [&](ItemReader reader) {
+            const Format format = format_of<float>();
+            std::int64_t strides[1];
+            const ItemRequest request{
+                "span", "x", format, 4, false, reader, ItemStrides::arbitrary, INT64_MAX, 1, shape};
+            try {
+                item_layout(view, request, strides);
+            } catch (const BufferError&) {
+                return false;
+            }
+            return true;
+        };
+        EXPECT_EQ((ViewOf<const float, 1, on_host>::accepts(view)), spans(ItemReader::host));
+        EXPECT_EQ((ViewOf<const float, 1, on_device>::accepts(view)),
+                  spans(ItemReader::cuda_device));
+    }
+}
+
+TEST(ViewOf, ItsFactsOutliveTheMemory) {
+    std::vector<float> items(6);
+    int freed = 0;
+    const std::int64_t shape[] = {2, 3};
+    auto allocation = Allocation::adopt(items.data(), 24, Device{DeviceType::cuda, 1},
+                                        [&](const Stream&) { ++freed; });
+    View view = view_of(items.data(), format_of<float>(), Layout::contiguous(2, shape, 4),
+                        Device{DeviceType::cuda, 1}, std::move(allocation));
+    const ViewFacts facts(view);
+    view.release();
+    EXPECT_EQ(freed, 1);
+    EXPECT_EQ(
+        (ViewOf<const double, 1>::refusal(facts)),
+        "items: float64 wanted, float32 given; axes: 1 wanted, 2 (shape (2, 3)) given; "
+        "device: memory that the host can follow (cpu, pinned, managed) wanted, cuda:1 given");
+    EXPECT_EQ((ViewOf<const float, 2, on_device>::refusal(facts)), "");
+    EXPECT_EQ((ViewOf<const float, 2>::refusal(ViewFacts())), "a released View given");
 }
 
 TEST(ViewOf, RefusesSuboffsets) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -104,6 +106,22 @@ void bind_arguments(py::module_& m) {
     m.def(
         "on_cpu", [](const ViewOf<const void, any_rank, on_cpu>&) {}, py::arg("x"));
     m.def(
+        "on_device", [](const ViewOf<const void, any_rank, devview::on_device>&) {}, py::arg("x"));
+    m.def(
+        "unlocked",
+        [](const ViewOf<const float, 1>& x) {
+            std::this_thread::yield();
+            float total = 0;
+            for (std::int64_t i = 0; i < x.shape(0); ++i)
+                total += x(i);
+            return total;
+        },
+        py::arg("x"), py::call_guard<py::gil_scoped_release>());
+    m.def(
+        "converted_to_device",
+        [](const Converted<ViewOf<const float, 1, devview::on_device>>& x) { return x.view(); },
+        py::arg("x"));
+    m.def(
         "in_c", [](const ViewOf<const float, 2, on_any, c_order>&) {}, py::arg("x"));
     m.def(
         "in_f", [](const ViewOf<const float, 2, on_any, f_order>&) {}, py::arg("x"));
@@ -166,6 +184,15 @@ void bind_overloads(py::module_& m) {
     // The last one refuses its view before a copy is tried for the first.
     m.def("either", [](const Converted<ViewOf<const float, 1>>&) { return "copied"; });
     m.def("either", [](const ViewOf<const double, 1>&) { return "float64"; });
+    // Of these the last one takes no view: nobody of ours is asked at the end.
+    m.def("view_or_text", [](const ViewOf<const float, 1>&) { return "float32"; });
+    m.def("view_or_text", [](const ViewOf<const double, 1>&) { return "float64"; });
+    m.def("view_or_text", [](const std::string&) { return "text"; });
+    m.def(
+        "once", [](const ViewOf<const float, 1>&) { return "float32"; }, py::arg("x").noconvert());
+    m.def(
+        "once", [](const ViewOf<const double, 1>&) { return "float64"; }, py::arg("x").noconvert());
+    m.def("refused", [] { return python::detail::refused_overloads().size(); });
     // Which overload fits is decided by a conversion of an argument before the view.
     m.def("late", [](int, const ViewOf<const float, 1>&) { return "int"; });
     m.def("late", [](double, const ViewOf<const double, 1>&) { return "float"; });

@@ -5,13 +5,15 @@ from __future__ import annotations
 import array
 import gc
 import sys
+import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import devview as dv
 from extension import built
-from support import COPIES, EMULATED, counted_calls
+from support import COPIES, EMULATED, counted_calls, no_gc
 
 pytestmark = pytest.mark.timeout(600)  # one process compiles, the others wait
 
@@ -214,6 +216,32 @@ def test_a_device_is_refused_where_the_host_reads(caster):
     assert "device: cpu wanted, pinned given" in refusal(caster.on_cpu, v.to("pinned"))
 
 
+@EMULATED
+def test_what_a_kernel_can_follow_and_what_lies_in_cuda_memory(caster):
+    for device, kernel, own in (
+        ("cuda:1", True, True),
+        ("managed", True, True),
+        ("pinned", True, False),
+        ("cpu", False, False),
+    ):
+        v = dv.empty((2, 3), "f", device=device)
+        if kernel:
+            caster.on_device(v)
+        else:
+            assert refusal(caster.on_device, v).endswith(
+                "device: memory that kernels can follow (cuda, pinned, managed) wanted, cpu given"
+            )
+        if own:
+            assert caster.address(v) == v.ptr
+        else:
+            assert refusal(caster.address, v).endswith(f"device: cuda wanted, {device} given")
+    assert "x: devview.View[Any, ..., device]" in caster.on_device.__doc__
+    moved = caster.converted_to_device(np.ones(3, "f4"))
+    assert (moved.device, moved.tolist()) == ("cuda:0", [1, 1, 1])
+    pinned = dv.view(np.ones(3, "f4"), device="pinned")
+    assert caster.converted_to_device(pinned).ptr == pinned.ptr
+
+
 def test_suboffsets_are_refused(caster):
     _testbuffer = pytest.importorskip("_testbuffer")
     pointers = _testbuffer.ndarray(
@@ -317,6 +345,70 @@ def test_what_one_call_was_refused_for_is_not_told_by_the_next(caster):
     assert all("(str): view: no protocol of 'str'" in line for line in lines[1:])
 
 
+def test_noconvert_spares_the_second_round(caster):
+    p = Producer(np.ones(3, "i8"))
+    assert len(refusal(caster.once, p).splitlines()) == 3
+    assert p.calls == 2
+
+
+def test_what_was_refused_is_forgotten_with_the_call(caster):
+    p = Producer(np.ones((2, 2)))
+    assert caster.pick(p) == "float64"  # two refusals before it
+    assert caster.refused() == 0
+    assert p.calls == 3
+    gone = weakref.ref(p)
+    with no_gc():
+        del p
+        assert gone() is None
+    refusal(caster.pick, np.ones(2, "i8"))
+    assert caster.refused() == 0
+    # Refused by views, taken by an overload of another kind, which cannot tell us: what is kept
+    # holds no memory, and goes with the next call.
+    live, text = len(dv.live()), memoryview(b"1234")
+    for _ in range(5):
+        assert caster.view_or_text("text") == "text"
+        assert caster.refused() == 2
+        assert "incompatible function arguments" in refusal(caster.view_or_text, text)
+        assert len(dv.live()) == live
+    assert caster.view_or_text(np.ones(2, "f4")) == "float32"
+    assert caster.refused() == 0
+    text.release()  # no view of it is left
+    assert caster.pick(b"abc") == "bytes"
+    assert caster.refused() == 0
+
+
+def test_a_reason_is_told_as_it_was_found(caster):
+    """Words are made at the end: of what was seen, not of what the object is by then."""
+    shapes = iter([(1,), (2,), (3,), (4,), (5,)] * 2)
+
+    class Changing:
+        def __dlpack__(self, **options):
+            return np.ones(next(shapes), "i8").reshape(1, -1).__dlpack__(**options)
+
+    lines = refusal(caster.pick, Changing()).splitlines()[1:]
+    for size, line in zip((1, 2, 4, 5), (lines[0], lines[1], lines[3], lines[4]), strict=True):
+        assert f"axes: 1 wanted, 2 (shape (1, {size})) given" in line
+    assert "int64 given" in lines[2]
+    assert "axes" not in lines[2]
+
+
+def test_a_function_called_by_a_producer_has_its_own_refusals(caster):
+    class Calling:
+        def __dlpack__(self, **options):
+            assert len(refusal(caster.pick, np.ones(1, "i2")).splitlines()) == 6
+            assert caster.pick(b"abc") == "bytes"
+            return np.ones(3, "i8").__dlpack__(**options)
+
+    assert "items: uint8 wanted, int64 given" in refusal(caster.pick, Calling())
+    assert caster.refused() == 0
+
+
+def test_if_the_last_overload_takes_no_view_pybind11_lists_the_signatures(caster):
+    said = refusal(caster.view_or_text, np.ones(2, "i8"))
+    assert "1. (arg0: devview.View[float32, (any,), host]) -> str" in said
+    assert "Invoked with" in said
+
+
 def test_an_overload_that_needs_no_copy_comes_first(caster):
     assert caster.prefer(np.ones(3, "f4")) == "float32"
     assert caster.prefer(np.ones(3, "f8")) == "float64"
@@ -391,6 +483,68 @@ def test_reason_is_of_this_call(caster):
     said = refusal(caster.many_rows, 5)
     assert said == "many_rows(): argument 'all' (int): not as the signature says"
     assert "axes: 1 wanted" in refusal(caster.many_rows, [a[0], a])
+
+
+# --- Threads ---
+
+
+def test_threads_call_at_once_and_each_is_told_its_own(caster):
+    before = len(dv.live())
+    wrong = []
+
+    def work(n):
+        a = np.full(n, n, "f4")
+        p, matrix = Producer(a), np.ones((n, n))
+        for _ in range(100):
+            ok = (
+                caster.unlocked(a) == caster.unlocked(p) == n * n
+                and caster.pick(p) == "float32 writable"
+                and caster.pick(matrix) == "float64"
+                and caster.converted(np.full(n, n, "i2")).tolist() == [n] * n
+                and f"1 wanted, 2 (shape ({n}, {n})) given" in refusal(caster.unlocked, matrix)
+                and f"shape ({n}, 1, {n})" in refusal(caster.pick, np.ones((n, 1, n)))
+                and caster.refused() == 0
+            )
+            if not ok:
+                wrong.append(n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(2, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    gc.collect()
+    assert len(dv.live()) == before
+
+
+@EMULATED
+def test_threads_pass_memory_of_a_device(caster):
+    before = len(dv.live())
+    done = []
+
+    def work(n):
+        device = f"cuda:{n % 2}"
+        for _ in range(20):
+            v = dv.zeros((2, n), "f", device=device)
+            got = caster.same(v)
+            assert caster.address(got) == v.ptr
+            assert f"{device} given" in refusal(caster.unlocked, v[0])
+            w = caster.converted(v[0])
+            caster.keep(got)  # another thread's may be dropped
+            del v, got
+            assert w.tolist() == [0] * n
+        done.append(n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [1, 2, 3, 4]
+    caster.drop()
+    gc.collect()
+    assert len(dv.live()) == before
 
 
 # --- Compiled as C++17 ---

@@ -37,6 +37,7 @@ from dlpack_capsules import (
 from support import (
     CUDA_DEVICES,
     EMULATED,
+    REAL,
     TWO_DEVICES,
     WAITS,
     counted_calls,
@@ -569,6 +570,52 @@ def test_the_host_is_asked_without_a_stream():
     producer = Producer(Crafted().capsule())
     dv.from_dlpack(producer, stream=dv.Stream() if CUDA_DEVICES else None)
     assert producer.calls == [{"max_version": (1, 3)}]
+
+
+ASKED_AT_ONCE = """
+sys.path.insert(0, os.environ["TESTS"])
+from dlpack_capsules import CPU, CUDA, Crafted, Device
+class Torch:
+    # Its default stream is "no order".
+    def __init__(self, kind):
+        self.kind, self.streams, self.made = kind, [], []
+    def __dlpack__(self, *, stream=-1, max_version=None):
+        self.streams.append(stream)
+        crafted = Crafted()
+        if self.kind == CUDA:
+            if not self.made:
+                dv.emulate(devices=1)
+                self.block = dv.zeros(24, "f", device="cuda:0")
+            crafted.tensor.data, crafted.tensor.device = self.block.ptr, Device(CUDA, 0)
+        self.made.append(crafted)
+        return crafted.capsule()
+    def __dlpack_device__(self):
+        return (self.kind, 0)
+for take in TAKE:
+    host = Torch(CPU)
+    take(host)
+    assert host.streams == [-1], host.streams
+device = Torch(CUDA)
+view = TAKE[0](device)
+assert (view.device, view.ptr) == (dv.Device("cuda:0"), device.block.ptr), view
+assert device.streams == [-1, 1], device.streams
+assert [made.deleted for made in device.made] == [1, 0]
+view.release()
+assert [made.deleted for made in device.made] == [1, 1]
+for take in TAKE:
+    host = Torch(CPU)
+    take(host)
+    assert host.streams == [None], host.streams
+"""
+
+
+@pytest.mark.skipif(REAL, reason="the emulator is chosen in the middle")
+@pytest.mark.parametrize("take", ["[dv.view, dv.View]", "[lambda x: dv.view(x, readonly=False)]"])
+def test_a_stream_is_named_to_all_producers_once_cuda_is_in_use(take):
+    """Before that a host's producer is spared the keyword, and a device's asked a second time."""
+    run_clean(
+        f"TAKE = {take}\n{ASKED_AT_ONCE}", emulate=False, env={"TESTS": __file__.rpartition("/")[0]}
+    )
 
 
 @EMULATED

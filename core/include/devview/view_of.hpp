@@ -53,8 +53,8 @@ constexpr std::size_t alignment_of() noexcept {
 /// - `T`: the element type, as format_of<T>; void for any. `const T` accepts read-only memory, `T`
 ///   has to be writable.
 /// - `Rank`: the number of axes, any_rank, or extents<3, any>: 3 by any number.
-/// - `Where`: on_cpu, on_host (cpu, pinned, managed: the host may follow the pointer), on_cuda
-///   (a device or managed: kernels may), on_any.
+/// - `Where`: on_host (cpu, pinned, managed: the host can follow the pointer), on_device (cuda,
+///   pinned, managed: a kernel can), on_cpu (cpu alone), on_cuda (cuda, managed), on_any.
 /// - `Lie`: c_order, f_order (dense, as View::contiguous), any_order (any strides).
 ///
 /// Data and strides are aligned for T, and there are no suboffsets. Shares the memory with the view
@@ -98,6 +98,7 @@ public:
 
     /// What is wanted and what is given, for each constraint that `view` breaks; empty if none.
     static std::string refusal(const View& view) { return wish_refusal(wish(), view); }
+    static std::string refusal(const ViewFacts& view) { return wish_refusal(wish(), view); }
 
     /// The constraints as data.
     static Wish wish() {

@@ -12,16 +12,20 @@
 
 namespace devview {
 
-/// Where a view's memory has to be.
+/// Where a view's memory has to be. Two ask who can follow the pointer, the host or a kernel, as
+/// host_span and device_span do; two ask whose own memory it is. Which GPU it is does not matter:
+/// View::device() tells.
 enum class Place : std::int32_t {
     cpu,   ///< plain host memory
-    host,  ///< what the host may follow: cpu, pinned, managed
-    cuda,  ///< what kernels may follow at full speed: a CUDA device, managed
+    host,  ///< what the host can follow: cpu, pinned, managed
+    cuda,  ///< a CUDA device's own memory, and managed, which moves there
     any,
+    device,  ///< what a kernel can follow: cuda, managed, and pinned, over the bus
 };
 inline constexpr Place on_cpu = Place::cpu;
 inline constexpr Place on_host = Place::host;
 inline constexpr Place on_cuda = Place::cuda;
+inline constexpr Place on_device = Place::device;
 inline constexpr Place on_any = Place::any;
 
 /// How a view's items have to lie.
@@ -49,6 +53,8 @@ constexpr bool place_accepts(Place place, Device device) noexcept {
             return host_accessible(device);
         case Place::cuda:
             return device.type == DeviceType::cuda || device.type == DeviceType::cuda_managed;
+        case Place::device:
+            return is_cuda(device);
         case Place::any:
             break;
     }
@@ -79,8 +85,28 @@ inline bool wish_aligned(const View& view, std::size_t alignment) noexcept {
     return (bits & mask) == 0;
 }
 
-/// Every constraint that `view` breaks: "items: float32 wanted, float64 given; device: cuda wanted,
-/// cpu given". Empty if it breaks none.
+/// What a wish looks at of a view. Holds no memory: it may outlive the view to tell of it later.
+struct ViewFacts {
+    ViewFacts() noexcept = default;
+    explicit ViewFacts(const View& view)
+        : data(view.data()),
+          format(view.format()),
+          layout(view.layout()),
+          device(view.device()),
+          readonly(view.readonly()),
+          released(view.released()) {}
+
+    const void* data = nullptr;  ///< compared with multiples, never followed
+    Format format{};
+    Layout layout{};
+    Device device{};
+    bool readonly = false;
+    bool released = true;
+};
+
+/// Every constraint that the view breaks: "items: float32 wanted, float64 given; device: cuda
+/// wanted, cpu given". Empty if it breaks none.
+DEVVIEW_CORE_API std::string wish_refusal(const Wish& wish, const ViewFacts& view);
 DEVVIEW_CORE_API std::string wish_refusal(const Wish& wish, const View& view);
 
 /// Of those the ones that no copy can mend: number and extents of the axes. Empty if they fit.

@@ -79,7 +79,7 @@ inline void take_refusal() {
         !error.matches(PyExc_TypeError)) {
         throw error;
     }
-    last_refusal() = pybind11::str(error.value()).cast<std::string>();
+    last_refusal().tell(pybind11::str(error.value()).cast<std::string>());
 }
 
 /// What dv.view(source) views; a released view with a refusal.
@@ -156,7 +156,8 @@ inline pybind11::handle new_object(View&& view) {
 /// The device of a copy that `place` accepts.
 inline Device target_device(Place place, Device now) noexcept {
     if (place_accepts(place, now)) return now;
-    return place == Place::cuda ? Device{DeviceType::cuda, 0} : Device{};
+    const bool kernels = place == Place::cuda || place == Place::device;
+    return kernels ? Device{DeviceType::cuda, 0} : Device{};
 }
 
 }  // namespace detail
@@ -252,7 +253,8 @@ protected:
         return !value_->released();
     }
     bool refuse() {
-        devview::python::detail::last_refusal() = V::refusal(value_->view());
+        devview::python::detail::last_refusal().tell(
+            value_->view(), [](const devview::ViewFacts& given) { return V::refusal(given); });
         return false;
     }
 

@@ -31,28 +31,103 @@ template <template <class...> class Holder, class... T>
 struct TakesView<Holder<T...>> : std::disjunction<TakesView<pybind11::detail::intrinsic_t<T>>...> {
 };
 
+/// True for those whose caster always leaves a reason: no template of views.
+template <class T>
+struct IsView : std::is_same<T, View> {};
+template <class T, auto Rank, Place Where, Contiguity Lie>
+struct IsView<ViewOf<T, Rank, Where, Lie>> : std::true_type {};
+template <class T>
+inline constexpr bool is_view = IsView<pybind11::detail::intrinsic_t<T>>::value;
+
 template <class... Args>
 inline constexpr bool takes_views = (TakesView<pybind11::detail::intrinsic_t<Args>>::value || ...);
 
 namespace detail {
 
-/// Why the caster that said no last did so; each extension module has its own.
-DEVVIEW_LOCAL inline std::string& last_refusal() {
-    static thread_local std::string reason;
+/// Why a caster said no: in words, or as what they are made of, since another overload may fit.
+class DEVVIEW_LOCAL Reason {
+public:
+    using Writer = std::string (*)(const ViewFacts& given);
+
+    void tell(std::string words) {
+        writer_ = nullptr;
+        words_ = std::move(words);
+    }
+    void tell(const View& given, Writer writer) {
+        facts_ = ViewFacts(given);
+        writer_ = writer;
+    }
+    void clear() noexcept {
+        writer_ = nullptr;
+        words_.clear();
+    }
+    std::string text() const {
+        if (writer_ != nullptr) return writer_(facts_);
+        return words_.empty() ? "not as the signature says" : words_;
+    }
+
+private:
+    Writer writer_ = nullptr;
+    ViewFacts facts_{};
+    std::string words_{};
+};
+
+/// That of the caster that said no last; each extension module has its own.
+DEVVIEW_LOCAL inline Reason& last_refusal() {
+    static thread_local Reason reason;
     return reason;
 }
 
-/// A refusal of an overload that is not the last one.
+/// A refusal of an overload that is not the last one. Records of functions may be gone when it is
+/// looked at, and with them their text: pointers are compared, never followed.
 struct DEVVIEW_LOCAL Refused {
-    const pybind11::detail::function_record* overload;
-    std::vector<const void*> later;  ///< the overloads after it: compared, never followed
-    pybind11::handle argument;       ///< compared, never followed
-    std::string line;
+    const void* overload = nullptr;
+    const void* last = nullptr;  ///< the last one of its overloads
+    const PyObject* argument = nullptr;
+    bool converting = false;  ///< in pybind11's second round
+    std::string signature{};
+    std::string name{};  ///< of the argument
+    Reason reason{};
 };
 
-DEVVIEW_LOCAL inline std::vector<Refused>& refused_overloads() {
-    static thread_local std::vector<Refused> refused;
+/// Those of the call that is tried in this thread. They hold no memory but their own, which is kept
+/// for the next ones.
+class DEVVIEW_LOCAL RefusedOverloads {
+public:
+    std::size_t size() const noexcept { return size_; }
+    Refused* begin() noexcept { return all_.data(); }
+    Refused* end() noexcept { return all_.data() + size_; }
+    void clear() noexcept { size_ = 0; }
+    /// The oldest one makes room.
+    Refused& add() {
+        constexpr std::size_t kMost = 32;
+        if (size_ == kMost) {
+            std::rotate(begin(), begin() + 1, end());
+            return all_[kMost - 1];
+        }
+        if (size_ == all_.size()) all_.emplace_back();
+        return all_[size_++];
+    }
+
+private:
+    std::vector<Refused> all_{};
+    std::size_t size_ = 0;
+};
+
+DEVVIEW_LOCAL inline RefusedOverloads& refused_overloads() {
+    static thread_local RefusedOverloads refused;
     return refused;
+}
+
+/// True in a thread with refused overloads: a success need not look at them otherwise.
+DEVVIEW_LOCAL inline bool& any_refused() {
+    static thread_local bool any = false;
+    return any;
+}
+
+inline void forget_refused() noexcept {
+    any_refused() = false;
+    refused_overloads().clear();
 }
 
 /// As pybind11 names it in the signature.
@@ -66,56 +141,73 @@ inline std::string argument_name(const pybind11::detail::function_record& functi
     return "arg" + std::to_string(index - (function.is_method ? 1 : 0));
 }
 
-inline std::string argument_text(const pybind11::detail::function_record& function,
-                                 std::size_t index, pybind11::handle value) {
-    return "argument '" + argument_name(function, index) + "' (" + Py_TYPE(value.ptr())->tp_name +
-           "): " + (last_refusal().empty() ? "not as the signature says" : last_refusal());
+inline std::string argument_text(const std::string& name, pybind11::handle value,
+                                 const Reason& reason) {
+    return "argument '" + name + "' (" + Py_TYPE(value.ptr())->tp_name + "): " + reason.text();
 }
 
-/// pybind11 tries all overloads without conversions, then again those that allow any.
+/// pybind11 tries all overloads without conversions, then again those that allow any: true in that
+/// second round, and in the only one of a function without overloads.
+template <class Call>
+bool converting(const Call& call) {
+    for (std::size_t i = 0; i < call.func.nargs; ++i) {
+        if (call.args_convert[i]) return true;
+    }
+    return false;
+}
+
 template <class Call>
 bool will_be_tried_again(const Call& call) {
-    for (std::size_t i = 0; i < call.func.nargs; ++i) {
-        if (call.args_convert[i]) return false;
-    }
+    if (converting(call)) return false;
     if (call.func.args.empty()) return call.func.nargs > 0;
     return std::any_of(call.func.args.begin(), call.func.args.end(),
                        [](const auto& argument) { return argument.convert; });
 }
 
-/// Keeps the reason for the overload that will be the last to fail.
-inline void remember(const pybind11::detail::function_record& overload, pybind11::handle argument,
-                     const std::string& text) {
-    auto& refused = refused_overloads();
-    refused.erase(std::remove_if(refused.begin(), refused.end(),
-                                 [&](const Refused& other) { return other.overload == &overload; }),
-                  refused.end());
-    constexpr std::size_t kMost = 32;
-    if (refused.size() == kMost) refused.erase(refused.begin());
-    Refused entry{&overload, {}, argument, overload.signature + (": " + text)};
-    for (const auto* next = overload.next; next != nullptr; next = next->next)
-        entry.later.push_back(next);
-    refused.push_back(std::move(entry));
+/// Keeps the reason for the overload that will be the last to fail. An overload is tried once in a
+/// round, so one that is here already begins another call.
+template <class Call>
+void remember(const Call& call, std::size_t index, Reason& reason) {
+    const pybind11::detail::function_record* last = &call.func;
+    while (last->next != nullptr)
+        last = last->next;
+    const bool converts = converting(call);
+    RefusedOverloads& refused = refused_overloads();
+    Refused* entry = nullptr;
+    for (Refused& other : refused) {
+        if (other.last != last || (other.overload == &call.func && other.converting == converts)) {
+            refused.clear();
+            entry = nullptr;
+            break;
+        }
+        if (other.overload == &call.func) entry = &other;
+    }
+    if (entry == nullptr) entry = &refused.add();
+    entry->overload = &call.func;
+    entry->last = last;
+    entry->argument = pybind11::handle(call.args[index]).ptr();
+    entry->converting = converts;
+    entry->signature = call.func.signature;
+    entry->name = argument_name(call.func, index);
+    std::swap(entry->reason, reason);
+    any_refused() = true;
 }
 
-/// What the overloads before `last` were refused for in this call, as lines.
+/// What the overloads before the last one were refused for in this call, as lines.
 template <class Call>
 std::vector<std::string> earlier_lines(const Call& call) {
     std::vector<std::string> lines;
-    auto& refused = refused_overloads();
-    const auto is_before = [&](const Refused& entry) {
-        return std::find(entry.later.begin(), entry.later.end(), &call.func) != entry.later.end();
-    };
-    const auto is_argument = [&](pybind11::handle value) {
+    for (const Refused& entry : refused_overloads()) {
+        if (entry.last != &call.func) continue;
         for (std::size_t i = 0; i < call.func.nargs; ++i) {
-            if (pybind11::handle(call.args[i]).ptr() == value.ptr()) return true;
+            const pybind11::handle value(call.args[i]);
+            if (value.ptr() != entry.argument) continue;
+            lines.push_back(entry.signature + ": " +
+                            argument_text(entry.name, value, entry.reason));
+            break;
         }
-        return false;
-    };
-    for (const Refused& entry : refused) {
-        if (is_before(entry) && is_argument(entry.argument)) lines.push_back(entry.line);
     }
-    refused.erase(std::remove_if(refused.begin(), refused.end(), is_before), refused.end());
+    forget_refused();
     return lines;
 }
 
@@ -125,10 +217,15 @@ template <class Call>
 void refuse(const Call& call, std::size_t index) {
     const auto& function = call.func;
     if (function.is_operator) return;  // answers NotImplemented
-    const pybind11::handle value(call.args[index]);
-    const std::string text = argument_text(function, index, value);
-    last_refusal().clear();
-    if (function.next != nullptr) return remember(function, value, text);
+    Reason& reason = last_refusal();
+    if (function.next != nullptr) {
+        remember(call, index, reason);
+        reason.clear();
+        return;
+    }
+    const std::string text =
+        argument_text(argument_name(function, index), pybind11::handle(call.args[index]), reason);
+    reason.clear();
     if (will_be_tried_again(call)) return;
     const std::string name = std::string(function.name) + "()";
     std::vector<std::string> lines = earlier_lines(call);
@@ -186,12 +283,16 @@ public:
 private:
     template <std::size_t... I>
     bool load_all(function_call& call, index_sequence<I...>) {
-        return (... && load_one<I, Args>(call));
+        if (!(... && load_one<I, Args>(call))) return false;
+        if (devview::python::detail::any_refused()) devview::python::detail::forget_refused();
+        return true;
     }
     template <std::size_t I, typename Arg>
     bool load_one(function_call& call) {
         constexpr bool tells = devview::python::takes_views<Arg>;
-        if constexpr (tells) devview::python::detail::last_refusal().clear();
+        // One of several casters may have said no, and the argument be accepted all the same.
+        constexpr bool several = tells && !devview::python::is_view<Arg>;
+        if constexpr (several) devview::python::detail::last_refusal().clear();
         if (std::get<I>(casters_).load(call.args[I], call.args_convert[I])) return true;
         if constexpr (tells) devview::python::detail::refuse(call, I);
         return false;

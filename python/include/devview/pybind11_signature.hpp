@@ -114,6 +114,7 @@ struct Signature<ViewOf<T, Rank, Where, Lie>> {
         if (Where == on_cpu) text += ", cpu";
         if (Where == on_host) text += ", host";
         if (Where == on_cuda) text += ", cuda";
+        if (Where == on_device) text += ", device";
         if (Lie == c_order) text += ", C";
         if (Lie == f_order) text += ", F";
         if (V::kWritable) text += ", writable";
