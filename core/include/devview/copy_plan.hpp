@@ -66,8 +66,10 @@ DEVVIEW_CORE_API CopyPlan plan_items(const Layout& dst, const Layout& src);
 DEVVIEW_CORE_API CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize);
 
 /// Runs a plan on host memory; dst and src are the views' data pointers, aligned or not. The two
-/// sides must not overlap.
-DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src) noexcept;
+/// sides must not overlap. `whole`: bytes of the copy of which the plan is a part (0: it is all):
+/// large copies are written past the caches.
+DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src,
+                               std::int64_t whole = 0) noexcept;
 
 /// Copies items between host layouts of equal shape; suboffsets are followed. No overlap between
 /// the two; a destination that overlaps itself is written as CopyPlan says.
