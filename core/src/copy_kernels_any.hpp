@@ -63,13 +63,19 @@ inline VectorOf<T, 32> gather_lanes(const char* src, const std::int64_t* at, std
 #endif
 
 #if defined(__AVX512BW__)
+/// By the compilers' own vectors: GCC 12 warns of its intrinsic's undefined operand.
+template <typename V, std::size_t... kItem>
+inline auto join(V low, V high, std::index_sequence<kItem...> /*items*/) noexcept {
+    return __builtin_shufflevector(low, high, kItem...);
+}
+
 template <typename T>
 inline VectorOf<T, 64> gather_lanes(const char* src, const std::int64_t* at, std::int64_t step,
                                     VectorOf<T, 64>* /*tag*/) noexcept {
-    const __m256i low = two_lanes(src + at[0], src + at[step]);
-    const __m256i high = two_lanes(src + at[2 * step], src + at[3 * step]);
-    return reinterpret_cast<VectorOf<T, 64>>(
-        _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+    const auto low = gather_lanes<T>(src, at, step, static_cast<VectorOf<T, 32>*>(nullptr));
+    const auto high =
+        gather_lanes<T>(src, at + 2 * step, step, static_cast<VectorOf<T, 32>*>(nullptr));
+    return join(low, high, std::make_index_sequence<64 / sizeof(T)>());
 }
 #endif
 
@@ -83,28 +89,55 @@ inline VectorOf<T, kBytes> interleave(VectorOf<T, kBytes> a, VectorOf<T, kBytes>
         (kItem / kLane * kLane + kFirst + kItem % kLane / 2 + kItem % 2 * sizeof...(kItem))...);
 }
 
+/// Vectors of one square. Loops over them are written as folds: the compilers leave long loops as
+/// they are, and then keep the vectors in memory.
+template <typename T, int kBytes>
+struct Square {
+    static constexpr std::size_t kSide = 16 / sizeof(T);
+    using V = VectorOf<T, kBytes>;
+    using Items = std::make_index_sequence<kBytes / sizeof(T)>;
+    V rows[kSide];
+
+    template <std::size_t... k>
+    void load(const char* src, const std::int64_t* src_at,
+              std::index_sequence<k...> /*k*/) noexcept {
+        ((rows[k] = gather_lanes<T>(src, src_at + k, kSide, static_cast<V*>(nullptr))), ...);
+    }
+    template <std::size_t... k>
+    void store(char* dst, const std::int64_t* dst_at,
+               std::index_sequence<k...> /*k*/) const noexcept {
+        (store_vector(dst + dst_at[k], rows[k]), ...);
+    }
+    template <std::size_t... k>
+    Square interleaved(std::index_sequence<k...> /*k*/) const noexcept {
+        Square to;
+        ((to.rows[2 * k] = interleave<T, kBytes, 0>(rows[k], rows[k + kSide / 2], Items()),
+          to.rows[2 * k + 1] =
+              interleave<T, kBytes, kSide / 2>(rows[k], rows[k + kSide / 2], Items())),
+         ...);
+        return to;
+    }
+    template <std::size_t kRound>
+    Square transposed() const noexcept {
+        if constexpr (kRound == 1) {
+            return *this;
+        } else {
+            return interleaved(std::make_index_sequence<kSide / 2>())
+                .template transposed<kRound / 2>();
+        }
+    }
+};
+
 /// 16 / sizeof(T) columns of as many rows in each lane: a lane holds a square of its own, and each
 /// round interleaves the square's two halves.
 template <typename T, int kBytes>
 inline void transpose_square(char* dst, const std::int64_t* dst_at, const char* src,
                              const std::int64_t* src_at) noexcept {
     constexpr std::size_t kSide = 16 / sizeof(T);
-    using V = VectorOf<T, kBytes>;
-    constexpr auto kItems = std::make_index_sequence<kBytes / sizeof(T)>();
-    V from[kSide];
-    V to[kSide];
-    for (std::size_t k = 0; k < kSide; ++k)
-        from[k] = gather_lanes<T>(src, src_at + k, kSide, static_cast<V*>(nullptr));
-    for (std::size_t round = kSide; round > 1; round /= 2) {
-        for (std::size_t k = 0; k < kSide / 2; ++k) {
-            to[2 * k] = interleave<T, kBytes, 0>(from[k], from[k + kSide / 2], kItems);
-            to[2 * k + 1] = interleave<T, kBytes, kSide / 2>(from[k], from[k + kSide / 2], kItems);
-        }
-        for (std::size_t k = 0; k < kSide; ++k)
-            from[k] = to[k];
-    }
-    for (std::size_t k = 0; k < kSide; ++k)
-        store_vector(dst + dst_at[k], from[k]);
+    Square<T, kBytes> square;
+    square.load(src, src_at, std::make_index_sequence<kSide>());
+    square = square.template transposed<kSide>();
+    square.store(dst, dst_at, std::make_index_sequence<kSide>());
 }
 
 /// All columns of one group of rows. The last columns are done together with some before them.
