@@ -25,6 +25,33 @@ void choose_pattern(Walk& walk, bool crosswise) noexcept {
     if (swaps || crosswise) walk.pattern = Pattern::kBlocks;
 }
 
+template <typename Move>
+void move_plane(const Move& move, char* dst, const char* src, const Walk& walk) noexcept {
+    if (walk.pattern == Pattern::kRows) {
+        plane_of_rows(move, dst, src, walk.along, walk.other);
+    } else {
+        plane_of_blocks(move, dst, src, walk.along, walk.other);
+    }
+}
+
+template <typename T>
+void move_plane(const Exact<T>& move, char* dst, const char* src, const Walk& walk) noexcept {
+    if (walk.pattern == Pattern::kTiles) {
+        plane_of_tiles<T>(dst, src, walk.along, walk.other);
+    } else if (walk.pattern == Pattern::kRows) {
+        plane_of_rows(move, dst, src, walk.along, walk.other);
+    } else {
+        plane_of_blocks(move, dst, src, walk.along, walk.other);
+    }
+}
+
+template <typename Move>
+void run(const Move& move, char* dst, const char* src, const CopyPlan& plan) noexcept {
+    const Walk walk = arrange(plan);
+    each_plane(walk, dst, src,
+               [&](char* to, const char* from) { move_plane(move, to, from, walk); });
+}
+
 }  // namespace
 
 Walk arrange(const CopyPlan& plan) noexcept {
@@ -47,6 +74,20 @@ Walk arrange(const CopyPlan& plan) noexcept {
     --walk.ndim;
     choose_pattern(walk, crosswise);
     return walk;
+}
+
+void run_walk(const CopyPlan& plan, char* dst, const char* src) noexcept {
+    const std::int64_t unit = plan.unit;
+    if (unit == 1) return run(Exact<std::uint8_t>{}, dst, src, plan);
+    if (unit == 2) return run(Exact<std::uint16_t>{}, dst, src, plan);
+    if (unit == 4) return run(Exact<std::uint32_t>{}, dst, src, plan);
+    if (unit == 8) return run(Exact<std::uint64_t>{}, dst, src, plan);
+    if (unit == 16) return run(Exact<Bytes16>{}, dst, src, plan);
+    if (unit < 4) return run(Pair<std::uint16_t>{unit - 2}, dst, src, plan);
+    if (unit < 8) return run(Pair<std::uint32_t>{unit - 4}, dst, src, plan);
+    if (unit < 16) return run(Pair<std::uint64_t>{unit - 8}, dst, src, plan);
+    if (unit <= 32) return run(Pair<Bytes16>{unit - 16}, dst, src, plan);
+    run(Any{unit}, dst, src, plan);
 }
 
 int axes_with_pointers(const Layout& layout) noexcept {

@@ -40,6 +40,12 @@ struct CopyPlan {
         return ndim == 2 && is_sliced(dst_strides) && is_sliced(src_strides);
     }
 
+    /// Part `index` of `parts`, which together do what the plan does, in any order or at once where
+    /// the destination does not overlap itself. Cut along the outermost axis that has places for
+    /// all, else the longest; a dense run is cut at multiples of 64 bytes from its start. A part
+    /// may be empty (count 0). run_host() wants the bytes of the whole with each part.
+    DEVVIEW_CORE_API CopyPlan part(std::int64_t index, std::int64_t parts) const noexcept;
+
 private:
     bool is_sliced(const std::int64_t* strides) const noexcept {
         return strides[1] >= unit && strides[0] % strides[1] == 0 &&
@@ -66,8 +72,10 @@ DEVVIEW_CORE_API CopyPlan plan_items(const Layout& dst, const Layout& src);
 DEVVIEW_CORE_API CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize);
 
 /// Runs a plan on host memory; dst and src are the views' data pointers, aligned or not. The two
-/// sides must not overlap.
-DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src) noexcept;
+/// sides must not overlap. `whole`: bytes of the copy of which the plan is a part (0: it is all):
+/// large copies are written past the caches.
+DEVVIEW_CORE_API void run_host(const CopyPlan& plan, void* dst, const void* src,
+                               std::int64_t whole = 0) noexcept;
 
 /// Copies items between host layouts of equal shape; suboffsets are followed. No overlap between
 /// the two; a destination that overlaps itself is written as CopyPlan says.
