@@ -120,7 +120,14 @@ class TestWorker:
 
     def test_an_exception_is_told_in_the_cases_place(self):
         told = []
-        job = {"affinity": [], "modules": [], "pace": {}, "quick": True, "facts": {}}
+        job = {
+            "affinity": [],
+            "modules": [],
+            "pace": {},
+            "quick": True,
+            "facts": {},
+            "processor": False,
+        }
         worker.serve(
             job | {"cases": ["no such case", "hand-over/view of a bytearray"]}, told.append
         )

@@ -71,6 +71,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     bench.add_argument(
         "--threads", type=positive, default=1, metavar="N", help="DEVVIEW_NUM_THREADS; default: 1"
     )
+    bench.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="time of the thread's processor: for a machine with other work; not with --threads",
+    )
     bench.add_argument("--affinity", type=processors, metavar="CPUS", help="such as 1 or 0,2-3")
     bench.add_argument(
         "--cpp",
@@ -171,6 +176,7 @@ def measure(options: argparse.Namespace) -> tuple[list[pyperf.Benchmark], list[s
     pace = quick if options.quick else Pace()
     if options.rounds:
         pace = Pace(options.rounds, pace.loop_seconds, pace.case_seconds, pace.least)
+    clock = "processor" if options.processor_time else "wall"
     plan = Plan(
         pace,
         options.processes or (1 if options.quick else 3),
@@ -178,7 +184,8 @@ def measure(options: argparse.Namespace) -> tuple[list[pyperf.Benchmark], list[s
         options.threads,
         [str(folder.resolve()) for folder in options.modules],
         options.affinity or [],
-        facts(options.threads),
+        options.processor_time,
+        facts(options.threads) | {"devview_clock_of_host": clock},
     )
     with bar(len(cases) * plan.processes) as progress:
         gathered = run(cases, plan, progress)
@@ -240,6 +247,9 @@ def run_command(options: argparse.Namespace) -> int:
 
 def main(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    if options.processor_time and options.threads > 1:
+        print("--processor-time is of one thread: not with --threads above 1", file=sys.stderr)
+        return 2
     if options.action is None and options.list:
         list_cases(*take_part(chosen(options.filter, options.quick), options.modules))
         return 0

@@ -32,7 +32,9 @@ def check(case: Case, scope: dict[str, Any]) -> None:
         raise ValueError(f"{case.full_name}: the sides' results differ")
 
 
-def measure(case: Case, pace: Pace, quick: bool, names: set[str]) -> dict[str, Samples]:
+def measure(
+    case: Case, pace: Pace, quick: bool, names: set[str], processor: bool = False
+) -> dict[str, Samples]:
     """Bring a case's memory, run and check every side once, then measure."""
     scope = dict(case.make(quick))
     sides = sides_of(case, names)
@@ -43,7 +45,8 @@ def measure(case: Case, pace: Pace, quick: bool, names: set[str]) -> dict[str, S
             side.label: Samples(1, [], [max(float(eval(side.code, scope)), 1e-12)])
             for side in sides
         }
-    loops = {side.label: statement_loop(side.code, scope, case.clock) for side in sides}
+    clock = "processor" if processor and case.clock == "host" else case.clock
+    loops = {side.label: statement_loop(side.code, scope, clock) for side in sides}
     for loop in loops.values():
         loop(1)
     check(case, scope)
@@ -66,7 +69,7 @@ def serve(job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
     for name in job["cases"]:
         tell({"start": name})
         try:
-            samples = measure(cases[name], pace, job["quick"], names)
+            samples = measure(cases[name], pace, job["quick"], names, job["processor"])
             tell(
                 {
                     "case": name,
