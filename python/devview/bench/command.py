@@ -62,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="TEXT",
         help="cases whose name, group/case, holds TEXT; may be given several times",
     )
+    bench.add_argument("--promised", action="store_true", help="only cases that promise something")
     bench.add_argument(
         "--list", action="store_true", help="name the cases and the peers, time none"
     )
@@ -121,13 +122,15 @@ def absent(modules: dict[str, str]) -> str:
     return f"python -m devview bench needs {told}: pip install 'devview[bench]'"
 
 
-def chosen(filters: Sequence[str], quick: bool) -> list[Case]:
+def chosen(options: argparse.Namespace) -> list[Case]:
     """Return the cases that a run measures."""
     from devview.bench.cases import all_cases
 
-    found = [case for case in all_cases() if case.quick or not quick]
-    if filters:
-        found = [case for case in found if any(case.matches(text) for text in filters)]
+    found = [case for case in all_cases() if case.quick or not options.quick]
+    if options.promised:
+        found = [case for case in found if case.promises]
+    if options.filter:
+        found = [case for case in found if any(case.matches(text) for text in options.filter)]
     return found
 
 
@@ -171,7 +174,7 @@ def measure(options: argparse.Namespace) -> tuple[list[pyperf.Benchmark], list[s
     from devview.bench.progress import bar
     from devview.bench.runner import Plan, run
 
-    cases, missing = take_part(chosen(options.filter, options.quick), options.modules)
+    cases, missing = take_part(chosen(options), options.modules)
     quick = Pace(rounds=7, loop_seconds=0.00005, case_seconds=0.05, least=3)
     pace = quick if options.quick else Pace()
     if options.rounds:
@@ -251,7 +254,7 @@ def main(options: argparse.Namespace) -> int:
         print("--processor-time is of one thread: not with --threads above 1", file=sys.stderr)
         return 2
     if options.action is None and options.list:
-        list_cases(*take_part(chosen(options.filter, options.quick), options.modules))
+        list_cases(*take_part(chosen(options), options.modules))
         return 0
     plot = getattr(options, "plot", None)
     told = absent(NEEDED | ({"matplotlib": "plots"} if plot else {}))
