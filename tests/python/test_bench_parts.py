@@ -322,8 +322,16 @@ class TestCompare:
         old = write(tmp_path / "old.json", **OLD)
         assert compare.main(old, tmp_path / "new.json", 1.1) == 0
         told = capsys.readouterr().out
-        assert "only in the old file: group/case\n" in told
-        assert "only in the new file: group/other\n" in told
+        assert "only in the old file: group/case (" in told
+        assert "only in the new file: group/other (" in told
+
+    def test_quick_and_whole_runs_are_not_compared(self, tmp_path, capsys):
+        samples = {"devview": Samples(1, [], [1.0])}
+        (tmp_path / "new.json").write_text(record.dump_case(CASE, samples, {}, True))
+        assert compare.main(write(tmp_path / "old.json", **OLD), tmp_path / "new.json", 1.1) == 0
+        told = capsys.readouterr().out
+        assert "only in the new file: group/case (quick 1, " in told
+        assert "of 0 in both files" in told
 
 
 class TestRatios:

@@ -271,6 +271,9 @@ def main(options: argparse.Namespace) -> int:
 
             return output(record.results(record.load(options.file)), options)
         return run_command(options)
+    except KeyboardInterrupt:
+        print("python -m devview bench: interrupted", file=sys.stderr)
+        return 130
     except (OSError, ValueError) as error:
         print(f"python -m devview bench: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from devview.bench.report import show_value
 
 # A change below this is never told: the least that two runs of one program differ by.
 LEAST = 1.02
+HOW = {"devview_quick": "quick", "devview_threads": "threads", "devview_clock_of_host": "time"}
 
 
 @dataclass
@@ -76,10 +77,16 @@ def change(old: Result, new: Result) -> Change:
     return Change(old.full_name, old, new, time, ratio, max(noise, LEAST))
 
 
+def told_of(result: Result) -> str:
+    """Return a case's name, and how it was measured: what differs in that is another case."""
+    how = [f"{name} {result.metadata.get(key, '')}".strip() for key, name in HOW.items()]
+    return f"{result.full_name} ({', '.join(how)})"
+
+
 def changes(old: list[Result], new: list[Result]) -> tuple[list[Change], list[str], list[str]]:
     """Return the cases of both files, and the names of those that only one has."""
-    before = {result.full_name: result for result in old}
-    after = {result.full_name: result for result in new}
+    before = {told_of(result): result for result in old}
+    after = {told_of(result): result for result in new}
     both = [change(before[name], after[name]) for name in before if name in after]
     gone = [name for name in before if name not in after]
     return both, gone, [name for name in after if name not in before]

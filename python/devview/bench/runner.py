@@ -77,10 +77,14 @@ def work(cases: list[Case], plan: Plan) -> Iterator[dict[str, str]]:
         except BrokenPipeError:
             pass  # it has died already, and its status says of what
         current = ""
-        for line in process.stdout:
-            told = json.loads(line)
-            current = told.get("start", "")
-            yield told
+        try:
+            for line in process.stdout:
+                told = json.loads(line)
+                current = told.get("start", "")
+                yield told
+        except BaseException:  # whoever interrupts the command waits for no case
+            process.kill()
+            raise
     if current:
         yield {"case": current, "error": ending(process.returncode)}
     elif process.returncode != 0:
