@@ -62,8 +62,9 @@ class Promise:
 class Case:
     """A comparison: `make(quick)` brings what its statements speak of, memory included.
 
-    `make` may put two names of its own in the scope: `nbytes`, the bytes that are moved, and
-    `check`, a function that tells, after every side has run once, whether all results are right.
+    `make` may put names of its own in the scope: `nbytes`, the bytes that are moved; `check`, a
+    function that tells, after every side has run once, whether all results are right; `absent`, the
+    labels of sides whose libraries cannot do it.
     Clock "device": the time between two events of the scope's `stream`. `axis` and `x` place the
     case in a plot of growth, `series` names its line there. `needs` is a
     library that every side speaks of. `seconds` bounds the time of its rounds, 0 does not.

@@ -14,15 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from devview.bench import record
-from devview.bench.case import Case
+from devview.bench.case import Case, Side
 from devview.bench.cases import all_cases
 from devview.bench.clock import Pace, Samples, in_turn, statement_loop
 from devview.bench.peers import installed
 
 
-def sides_of(case: Case, names: set[str]) -> list[Any]:
-    """Return the sides whose libraries are here."""
-    return [side for side in case.sides if not side.library or side.library in names]
+def sides_of(case: Case, names: set[str], absent: set[str]) -> list[Side]:
+    """Return the sides whose libraries are here, and can do it."""
+    here = [side for side in case.sides if not side.library or side.library in names]
+    return [side for side in here if side.label not in absent]
 
 
 def check(case: Case, scope: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def measure(
 ) -> dict[str, Samples]:
     """Bring a case's memory, run and check every side once, then measure."""
     scope = dict(case.make(quick))
-    sides = sides_of(case, names)
+    sides = sides_of(case, names, scope.get("absent", set()))
     if not any(side.role == "ours" for side in sides):
         raise LookupError(f"{case.full_name}: needs {case.sides[0].library}")
     if case.unit == "byte":
