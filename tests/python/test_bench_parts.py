@@ -287,8 +287,8 @@ class TestCompare:
         code, told = self.run(tmp_path, capsys, devview=steady(150e-9))
         assert code == 0
         assert told.splitlines()[0] == (
-            "slower: group/case: 100 ns -> 150 ns, x 1.50, in ratio to its peers x 1.50 "
-            "(noise x 1.02)"
+            "slower: group/case: 100 ns -> 150 ns, x 1.50, "
+            "in ratio to peer x 1.50, memcpy x 1.50 (noise x 1.02)"
         )
         assert told.splitlines()[-1] == "1 slower, 0 faster, 0 alike, of 1 in both files"
 

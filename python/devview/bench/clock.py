@@ -78,8 +78,8 @@ def statement_loop(code: str, scope: dict[str, Any], clock: str = "host") -> Loo
         stream = scope["stream"]
         timer = Timer(code, globals=scope, timer=lambda: Mark(stream))
     else:
-        clocks = {"host": time.perf_counter, "processor": time.thread_time}
-        timer = Timer(code, globals=scope, timer=clocks[clock])
+        clocks = {"processor": time.thread_time}
+        timer = Timer(code, globals=scope, timer=clocks.get(clock, time.perf_counter))
     return timer.timeit
 
 

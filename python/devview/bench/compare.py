@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ HOW = {"devview_quick": "quick", "devview_threads": "threads", "devview_clock_of
 
 @dataclass
 class Change:
-    """A case in both files: new to old, of our time and of our ratio to the other sides.
+    """A case in both files: new to old, of our time and of our ratio to each other side.
 
     `noise` is the factor by which both may differ without anything having changed.
     """
@@ -27,21 +26,19 @@ class Change:
     old: Result
     new: Result
     time: float
-    ratio: float | None
+    ratios: dict[str, float]
     noise: float
 
     @property
     def factor(self) -> float:
-        """The smaller of both changes.
+        """The smallest of the changes, 1 where they disagree.
 
         A machine that is slower for everybody is no change of ours, nor is a peer that got faster.
         """
-        if self.ratio is None:
-            return self.time
-        if (self.time > 1) != (self.ratio > 1):
+        moves = [math.log(change) for change in (self.time, *self.ratios.values())]
+        if min(moves) < 0 < max(moves):
             return 1.0
-        nearest = min(abs(math.log(self.time)), abs(math.log(self.ratio)))
-        return math.exp(nearest if self.time > 1 else -nearest)
+        return math.exp(min(moves, key=abs))
 
     @property
     def slower(self) -> bool:
@@ -68,13 +65,9 @@ def change(old: Result, new: Result) -> Change:
         for label, timing in old.timings.items()
         if timing.role in ("peer", "limit") and label in new.timings
     ]
-    ratio = None
-    if shared:
-        ratio = statistics.geometric_mean(
-            new.ratio(label).median / old.ratio(label).median for label in shared
-        )
+    ratios = {label: new.ratio(label).median / old.ratio(label).median for label in shared}
     noise = 1 + math.hypot(unrest(old.ours), unrest(new.ours))
-    return Change(old.full_name, old, new, time, ratio, max(noise, LEAST))
+    return Change(old.full_name, old, new, time, ratios, max(noise, LEAST))
 
 
 def told_of(result: Result) -> str:
@@ -97,8 +90,10 @@ def line(found: Change) -> str:
     unit = found.old.unit
     old, new = (show_value(side.ours.spread.median, unit) for side in (found.old, found.new))
     told = f"{found.name}: {old} -> {new}, x {found.time:.2f}"
-    if found.ratio is not None:
-        told += f", in ratio to its peers x {found.ratio:.2f}"
+    if found.ratios:
+        told += ", in ratio to " + ", ".join(
+            f"{label} x {change:.2f}" for label, change in found.ratios.items()
+        )
     return f"{told} (noise x {found.noise:.2f})"
 
 
