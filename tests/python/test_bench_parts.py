@@ -315,6 +315,21 @@ class TestCompare:
         assert code == 0
         assert told.startswith("0 slower")
 
+    def test_what_processes_differ_by_is_noise(self, tmp_path, capsys):
+        def write_runs(path, ours):
+            benchmarks: dict = {}
+            for value in ours:
+                samples = {"devview": Samples(1, [], steady(value))}
+                record.merge(benchmarks, record.dump_case(CASE, samples, {}, False))
+            record.save(path, benchmarks.values())
+            return path
+
+        old = write_runs(tmp_path / "old.json", [90e-9, 100e-9, 140e-9])
+        new = write_runs(tmp_path / "new.json", [110e-9, 115e-9, 120e-9])
+        assert compare.main(old, new, 1.1) == 0
+        assert capsys.readouterr().out.startswith("0 slower")
+        assert compare.main(old, write_runs(tmp_path / "new.json", [190e-9] * 3), 1.1) == 1
+
     def test_cases_of_one_file_are_named(self, tmp_path, capsys):
         other = replace(CASE, name="other")
         samples = {"devview": Samples(1, [], [1.0])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,14 @@ class Change:
 
 
 def unrest(timing: Timing) -> float:
-    """Return the relative distance of the median's neighbours: 1.48 deviations are one sigma."""
+    """Return how far values are from their median, relative to it.
+
+    That is 1.48 deviations, or half of what the processes' medians differ by: where memory and code
+    lie in a process changes its times, too.
+    """
     spread = timing.spread
-    return 1.48 * spread.deviation / spread.median
+    medians = [statistics.median(run) for run in timing.runs]
+    return max(1.48 * spread.deviation, (max(medians) - min(medians)) / 2) / spread.median
 
 
 def change(old: Result, new: Result) -> Change:
