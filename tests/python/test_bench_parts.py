@@ -310,6 +310,11 @@ class TestCompare:
         code, told = self.run(tmp_path, capsys, 1.1, peer=steady(20e-9))
         assert (code, told) == (0, "0 slower, 0 faster, 1 alike, of 1 in both files\n")
 
+    def test_sides_that_disagree_are_no_slow_down(self, tmp_path, capsys):
+        new = {"devview": steady(150e-9), "peer": steady(400e-9)}
+        code, told = self.run(tmp_path, capsys, 1.1, **new)
+        assert (code, told) == (0, "0 slower, 0 faster, 1 alike, of 1 in both files\n")
+
     def test_change_within_the_noise_is_none(self, tmp_path, capsys):
         code, told = self.run(tmp_path, capsys, 1.1, devview=steady(115e-9, noise=0.2))
         assert code == 0
