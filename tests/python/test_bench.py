@@ -175,6 +175,15 @@ def test_list_names_cases_promises_and_peers():
         assert any(line.startswith("missing: nanobind: its module is built by") for line in lines)
 
 
+def test_promised_are_those_with_a_bound():
+    told, _ = bench("--list", "--promised", "--filter", "hand-over")
+    names = [line for line in told.splitlines() if line.startswith("hand-over/")]
+    promised = [c.full_name for c in all_cases() if c.group == "hand-over" and c.promises]
+    assert set(names) <= set(promised)
+    assert "hand-over/view of an ndarray" in names
+    assert "hand-over/view of a bytearray" not in names
+
+
 def test_list_needs_nothing_that_is_not_installed(monkeypatch, capsys):
     monkeypatch.setattr(command, "NEEDED", {"no_such_module": "nothing"})
     assert main("--list", "--filter", BYTES) == 0

@@ -120,7 +120,14 @@ class TestWorker:
 
     def test_an_exception_is_told_in_the_cases_place(self):
         told = []
-        job = {"affinity": [], "modules": [], "pace": {}, "quick": True, "facts": {}}
+        job = {
+            "affinity": [],
+            "modules": [],
+            "pace": {},
+            "quick": True,
+            "facts": {},
+            "processor": False,
+        }
         worker.serve(
             job | {"cases": ["no such case", "hand-over/view of a bytearray"]}, told.append
         )
@@ -280,8 +287,8 @@ class TestCompare:
         code, told = self.run(tmp_path, capsys, devview=steady(150e-9))
         assert code == 0
         assert told.splitlines()[0] == (
-            "slower: group/case: 100 ns -> 150 ns, x 1.50, in ratio to its peers x 1.50 "
-            "(noise x 1.02)"
+            "slower: group/case: 100 ns -> 150 ns, x 1.50, "
+            "in ratio to peer x 1.50, memcpy x 1.50 (noise x 1.02)"
         )
         assert told.splitlines()[-1] == "1 slower, 0 faster, 0 alike, of 1 in both files"
 
@@ -303,10 +310,30 @@ class TestCompare:
         code, told = self.run(tmp_path, capsys, 1.1, peer=steady(20e-9))
         assert (code, told) == (0, "0 slower, 0 faster, 1 alike, of 1 in both files\n")
 
+    def test_sides_that_disagree_are_no_slow_down(self, tmp_path, capsys):
+        new = {"devview": steady(150e-9), "peer": steady(400e-9)}
+        code, told = self.run(tmp_path, capsys, 1.1, **new)
+        assert (code, told) == (0, "0 slower, 0 faster, 1 alike, of 1 in both files\n")
+
     def test_change_within_the_noise_is_none(self, tmp_path, capsys):
         code, told = self.run(tmp_path, capsys, 1.1, devview=steady(115e-9, noise=0.2))
         assert code == 0
         assert told.startswith("0 slower")
+
+    def test_what_processes_differ_by_is_noise(self, tmp_path, capsys):
+        def write_runs(path, ours):
+            benchmarks: dict = {}
+            for value in ours:
+                samples = {"devview": Samples(1, [], steady(value))}
+                record.merge(benchmarks, record.dump_case(CASE, samples, {}, False))
+            record.save(path, benchmarks.values())
+            return path
+
+        old = write_runs(tmp_path / "old.json", [90e-9, 100e-9, 140e-9])
+        new = write_runs(tmp_path / "new.json", [110e-9, 115e-9, 120e-9])
+        assert compare.main(old, new, 1.1) == 0
+        assert capsys.readouterr().out.startswith("0 slower")
+        assert compare.main(old, write_runs(tmp_path / "new.json", [190e-9] * 3), 1.1) == 1
 
     def test_cases_of_one_file_are_named(self, tmp_path, capsys):
         other = replace(CASE, name="other")
@@ -315,8 +342,16 @@ class TestCompare:
         old = write(tmp_path / "old.json", **OLD)
         assert compare.main(old, tmp_path / "new.json", 1.1) == 0
         told = capsys.readouterr().out
-        assert "only in the old file: group/case\n" in told
-        assert "only in the new file: group/other\n" in told
+        assert "only in the old file: group/case (" in told
+        assert "only in the new file: group/other (" in told
+
+    def test_quick_and_whole_runs_are_not_compared(self, tmp_path, capsys):
+        samples = {"devview": Samples(1, [], [1.0])}
+        (tmp_path / "new.json").write_text(record.dump_case(CASE, samples, {}, True))
+        assert compare.main(write(tmp_path / "old.json", **OLD), tmp_path / "new.json", 1.1) == 0
+        told = capsys.readouterr().out
+        assert "only in the new file: group/case (quick 1, " in told
+        assert "of 0 in both files" in told
 
 
 class TestRatios:

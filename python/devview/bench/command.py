@@ -62,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="TEXT",
         help="cases whose name, group/case, holds TEXT; may be given several times",
     )
+    bench.add_argument("--promised", action="store_true", help="only cases that promise something")
     bench.add_argument(
         "--list", action="store_true", help="name the cases and the peers, time none"
     )
@@ -70,6 +71,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     bench.add_argument("--processes", type=positive, metavar="N", help="default: 3")
     bench.add_argument(
         "--threads", type=positive, default=1, metavar="N", help="DEVVIEW_NUM_THREADS; default: 1"
+    )
+    bench.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="time of the thread's processor: for a machine with other work; not with --threads",
     )
     bench.add_argument("--affinity", type=processors, metavar="CPUS", help="such as 1 or 0,2-3")
     bench.add_argument(
@@ -116,13 +122,15 @@ def absent(modules: dict[str, str]) -> str:
     return f"python -m devview bench needs {told}: pip install 'devview[bench]'"
 
 
-def chosen(filters: Sequence[str], quick: bool) -> list[Case]:
+def chosen(options: argparse.Namespace) -> list[Case]:
     """Return the cases that a run measures."""
     from devview.bench.cases import all_cases
 
-    found = [case for case in all_cases() if case.quick or not quick]
-    if filters:
-        found = [case for case in found if any(case.matches(text) for text in filters)]
+    found = [case for case in all_cases() if case.quick or not options.quick]
+    if options.promised:
+        found = [case for case in found if case.promises]
+    if options.filter:
+        found = [case for case in found if any(case.matches(text) for text in options.filter)]
     return found
 
 
@@ -166,11 +174,12 @@ def measure(options: argparse.Namespace) -> tuple[list[pyperf.Benchmark], list[s
     from devview.bench.progress import bar
     from devview.bench.runner import Plan, run
 
-    cases, missing = take_part(chosen(options.filter, options.quick), options.modules)
+    cases, missing = take_part(chosen(options), options.modules)
     quick = Pace(rounds=7, loop_seconds=0.00005, case_seconds=0.05, least=3)
     pace = quick if options.quick else Pace()
     if options.rounds:
         pace = Pace(options.rounds, pace.loop_seconds, pace.case_seconds, pace.least)
+    clock = "processor" if options.processor_time else "wall"
     plan = Plan(
         pace,
         options.processes or (1 if options.quick else 3),
@@ -178,7 +187,8 @@ def measure(options: argparse.Namespace) -> tuple[list[pyperf.Benchmark], list[s
         options.threads,
         [str(folder.resolve()) for folder in options.modules],
         options.affinity or [],
-        facts(options.threads),
+        options.processor_time,
+        facts(options.threads) | {"devview_clock_of_host": clock},
     )
     with bar(len(cases) * plan.processes) as progress:
         gathered = run(cases, plan, progress)
@@ -240,8 +250,11 @@ def run_command(options: argparse.Namespace) -> int:
 
 def main(options: argparse.Namespace) -> int:
     """Run the command; return the exit status."""
+    if options.processor_time and options.threads > 1:
+        print("--processor-time is of one thread: not with --threads above 1", file=sys.stderr)
+        return 2
     if options.action is None and options.list:
-        list_cases(*take_part(chosen(options.filter, options.quick), options.modules))
+        list_cases(*take_part(chosen(options), options.modules))
         return 0
     plot = getattr(options, "plot", None)
     told = absent(NEEDED | ({"matplotlib": "plots"} if plot else {}))
@@ -258,6 +271,9 @@ def main(options: argparse.Namespace) -> int:
 
             return output(record.results(record.load(options.file)), options)
         return run_command(options)
+    except KeyboardInterrupt:
+        print("python -m devview bench: interrupted", file=sys.stderr)
+        return 130
     except (OSError, ValueError) as error:
         print(f"python -m devview bench: {error}", file=sys.stderr)
         return 1

@@ -13,11 +13,12 @@ from devview.bench.report import show_value
 
 # A change below this is never told: the least that two runs of one program differ by.
 LEAST = 1.02
+HOW = {"devview_quick": "quick", "devview_threads": "threads", "devview_clock_of_host": "time"}
 
 
 @dataclass
 class Change:
-    """A case in both files: new to old, of our time and of our ratio to the other sides.
+    """A case in both files: new to old, of our time and of our ratio to each other side.
 
     `noise` is the factor by which both may differ without anything having changed.
     """
@@ -26,21 +27,19 @@ class Change:
     old: Result
     new: Result
     time: float
-    ratio: float | None
+    ratios: dict[str, float]
     noise: float
 
     @property
     def factor(self) -> float:
-        """The smaller of both changes.
+        """The smallest of the changes, 1 where they disagree.
 
         A machine that is slower for everybody is no change of ours, nor is a peer that got faster.
         """
-        if self.ratio is None:
-            return self.time
-        if (self.time > 1) != (self.ratio > 1):
+        moves = [math.log(change) for change in (self.time, *self.ratios.values())]
+        if min(moves) < 0 < max(moves):
             return 1.0
-        nearest = min(abs(math.log(self.time)), abs(math.log(self.ratio)))
-        return math.exp(nearest if self.time > 1 else -nearest)
+        return math.exp(min(moves, key=abs))
 
     @property
     def slower(self) -> bool:
@@ -54,9 +53,14 @@ class Change:
 
 
 def unrest(timing: Timing) -> float:
-    """Return the relative distance of the median's neighbours: 1.48 deviations are one sigma."""
+    """Return how far values are from their median, relative to it.
+
+    That is 1.48 deviations, or half of what the processes' medians differ by: where memory and code
+    lie in a process changes its times, too.
+    """
     spread = timing.spread
-    return 1.48 * spread.deviation / spread.median
+    medians = [statistics.median(run) for run in timing.runs]
+    return max(1.48 * spread.deviation, (max(medians) - min(medians)) / 2) / spread.median
 
 
 def change(old: Result, new: Result) -> Change:
@@ -67,19 +71,21 @@ def change(old: Result, new: Result) -> Change:
         for label, timing in old.timings.items()
         if timing.role in ("peer", "limit") and label in new.timings
     ]
-    ratio = None
-    if shared:
-        ratio = statistics.geometric_mean(
-            new.ratio(label).median / old.ratio(label).median for label in shared
-        )
+    ratios = {label: new.ratio(label).median / old.ratio(label).median for label in shared}
     noise = 1 + math.hypot(unrest(old.ours), unrest(new.ours))
-    return Change(old.full_name, old, new, time, ratio, max(noise, LEAST))
+    return Change(old.full_name, old, new, time, ratios, max(noise, LEAST))
+
+
+def told_of(result: Result) -> str:
+    """Return a case's name, and how it was measured: what differs in that is another case."""
+    how = [f"{name} {result.metadata.get(key, '')}".strip() for key, name in HOW.items()]
+    return f"{result.full_name} ({', '.join(how)})"
 
 
 def changes(old: list[Result], new: list[Result]) -> tuple[list[Change], list[str], list[str]]:
     """Return the cases of both files, and the names of those that only one has."""
-    before = {result.full_name: result for result in old}
-    after = {result.full_name: result for result in new}
+    before = {told_of(result): result for result in old}
+    after = {told_of(result): result for result in new}
     both = [change(before[name], after[name]) for name in before if name in after]
     gone = [name for name in before if name not in after]
     return both, gone, [name for name in after if name not in before]
@@ -90,8 +96,10 @@ def line(found: Change) -> str:
     unit = found.old.unit
     old, new = (show_value(side.ours.spread.median, unit) for side in (found.old, found.new))
     told = f"{found.name}: {old} -> {new}, x {found.time:.2f}"
-    if found.ratio is not None:
-        told += f", in ratio to its peers x {found.ratio:.2f}"
+    if found.ratios:
+        told += ", in ratio to " + ", ".join(
+            f"{label} x {change:.2f}" for label, change in found.ratios.items()
+        )
     return f"{told} (noise x {found.noise:.2f})"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +83,23 @@ def bars(results: Sequence[Result]) -> list[Bar]:
     return found
 
 
+def height(column: Sequence[Sequence[Bar]]) -> float:
+    """Return the rows of a column, titles and scales included."""
+    return sum(len(group) + 2.4 for group in column)
+
+
 def columns(found: Sequence[Bar]) -> list[list[list[Bar]]]:
-    """Return groups of bars, in columns of about the same height."""
+    """Return groups of bars in their order, in columns of which the longest is the shortest."""
     groups = [
         [bar for bar in found if bar.group == group]
         for group in dict.fromkeys(bar.group for bar in found)
     ]
     count = max(1, min(len(groups), -(-len(found) // ROWS_OF_A_COLUMN)))
-    share = len(found) / count
-    placed: list[list[list[Bar]]] = [[] for _ in range(count)]
-    done = 0
-    for group in groups:
-        middle = done + len(group) / 2
-        placed[min(count - 1, int(middle / share))].append(group)
-        done += len(group)
-    return [column for column in placed if column]
+    ways = (
+        [groups[start:stop] for start, stop in pairwise((0, *cuts, len(groups)))]
+        for cuts in combinations(range(1, len(groups)), count - 1)
+    )
+    return min(ways, key=lambda way: max(map(height, way)))
 
 
 def clipped(value: float) -> float:
@@ -215,16 +218,16 @@ def draw(path: Path, results: Sequence[Result]) -> bool:
     if not found:
         return False
     placed = columns(found)
-    heights = [sum(len(group) + 2.4 for group in column) for column in placed]
+    heights = [height(column) for column in placed]
     low = min(1 / 4, min(clipped(min(b.ratio.median, b.limit or 1)) for b in found) / 1.15)
     high = max(2.0, max(clipped(b.ratio.median) for b in found) * 1.15)
     figure = pyplot.figure(
         figsize=(8.6 * len(placed), INCHES_OF_A_ROW * max(heights) + 1.3), layout="constrained"
     )
     parts = figure.subfigures(1, len(placed), squeeze=False)[0]
-    for part, column, height in zip(parts, placed, heights, strict=True):
+    for part, column, rows in zip(parts, placed, heights, strict=True):
         ratios = [len(group) + 2.4 for group in column]
-        spare = max(heights) - height
+        spare = max(heights) - rows
         panels = part.subplots(
             len(ratios) + (spare > 0),
             squeeze=False,

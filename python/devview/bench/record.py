@@ -25,13 +25,18 @@ Suite = pyperf.BenchmarkSuite
 
 @dataclass
 class Timing:
-    """One side's values, as pyperf has them."""
+    """One side's values, by process, as pyperf has them."""
 
     label: str
     role: str
     code: str
     of: str
-    values: tuple[float, ...]
+    runs: tuple[tuple[float, ...], ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values of all processes."""
+        return tuple(value for run in self.runs for value in run)
 
     @property
     def spread(self) -> Spread:
@@ -169,7 +174,7 @@ def results(benchmarks: Iterable[pyperf.Benchmark]) -> list[Result]:
             told["devview_role"],
             told.get("devview_code", ""),
             told.get("devview_of", ""),
-            benchmark.get_values(),
+            tuple(run.values for run in benchmark.get_runs()),
         )
     return [result for result in found.values() if result.with_role("ours")]
 

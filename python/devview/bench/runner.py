@@ -31,6 +31,7 @@ class Plan:
     threads: int = 1
     modules: list[str] = field(default_factory=list)
     affinity: list[int] = field(default_factory=list)
+    processor: bool = False
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,6 +57,7 @@ def work(cases: list[Case], plan: Plan) -> Iterator[dict[str, str]]:
         "pace": asdict(plan.pace),
         "modules": plan.modules,
         "affinity": plan.affinity,
+        "processor": plan.processor,
         "facts": plan.facts,
     }
     environment = {**os.environ, "DEVVIEW_NUM_THREADS": str(plan.threads)}
@@ -75,10 +77,14 @@ def work(cases: list[Case], plan: Plan) -> Iterator[dict[str, str]]:
         except BrokenPipeError:
             pass  # it has died already, and its status says of what
         current = ""
-        for line in process.stdout:
-            told = json.loads(line)
-            current = told.get("start", "")
-            yield told
+        try:
+            for line in process.stdout:
+                told = json.loads(line)
+                current = told.get("start", "")
+                yield told
+        except BaseException:  # whoever interrupts the command waits for no case
+            process.kill()
+            raise
     if current:
         yield {"case": current, "error": ending(process.returncode)}
     elif process.returncode != 0:

@@ -14,15 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from devview.bench import record
-from devview.bench.case import Case
+from devview.bench.case import Case, Side
 from devview.bench.cases import all_cases
 from devview.bench.clock import Pace, Samples, in_turn, statement_loop
 from devview.bench.peers import installed
 
 
-def sides_of(case: Case, names: set[str]) -> list[Any]:
-    """Return the sides whose libraries are here."""
-    return [side for side in case.sides if not side.library or side.library in names]
+def sides_of(case: Case, names: set[str], absent: set[str]) -> list[Side]:
+    """Return the sides whose libraries are here, and can do it."""
+    here = [side for side in case.sides if not side.library or side.library in names]
+    return [side for side in here if side.label not in absent]
 
 
 def check(case: Case, scope: dict[str, Any]) -> None:
@@ -32,10 +33,12 @@ def check(case: Case, scope: dict[str, Any]) -> None:
         raise ValueError(f"{case.full_name}: the sides' results differ")
 
 
-def measure(case: Case, pace: Pace, quick: bool, names: set[str]) -> dict[str, Samples]:
+def measure(
+    case: Case, pace: Pace, quick: bool, names: set[str], processor: bool = False
+) -> dict[str, Samples]:
     """Bring a case's memory, run and check every side once, then measure."""
     scope = dict(case.make(quick))
-    sides = sides_of(case, names)
+    sides = sides_of(case, names, scope.get("absent", set()))
     if not any(side.role == "ours" for side in sides):
         raise LookupError(f"{case.full_name}: needs {case.sides[0].library}")
     if case.unit == "byte":
@@ -43,7 +46,8 @@ def measure(case: Case, pace: Pace, quick: bool, names: set[str]) -> dict[str, S
             side.label: Samples(1, [], [max(float(eval(side.code, scope)), 1e-12)])
             for side in sides
         }
-    loops = {side.label: statement_loop(side.code, scope, case.clock) for side in sides}
+    clock = "processor" if processor and case.clock == "host" else case.clock
+    loops = {side.label: statement_loop(side.code, scope, clock) for side in sides}
     for loop in loops.values():
         loop(1)
     check(case, scope)
@@ -66,7 +70,7 @@ def serve(job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
     for name in job["cases"]:
         tell({"start": name})
         try:
-            samples = measure(cases[name], pace, job["quick"], names)
+            samples = measure(cases[name], pace, job["quick"], names, job["processor"])
             tell(
                 {
                     "case": name,

@@ -17,6 +17,11 @@ DEVICE = "CUDA device"
 OURS = Side("devview", "copyto(dst, src, stream=stream)", "ours", DEVICE)
 PLAIN = Side("plain copy", "copyto(plain_dst, plain_src, stream=stream)", "limit", DEVICE)
 
+PEERS = (
+    Side("CuPy", "with cupy_stream: cupy_copyto(cupy_dst, cupy_src)", library="CuPy"),
+    Side("PyTorch", "with torch_stream(): torch_dst.copy_(torch_src)", library="PyTorch"),
+)
+
 TAKES = {
     "dense": lambda v: v,
     "transposed": lambda v: v.T,
@@ -30,6 +35,41 @@ def ends(to: str, source: str, nbytes: int) -> tuple[Any, Any]:
     import devview as dv
 
     return dv.zeros(nbytes, device=to), dv.zeros(nbytes, device=source)
+
+
+def cupy_names(dst: Any, src: Any, stream: Any) -> dict[str, Any]:
+    """Return CuPy's arrays of the very memory of the views."""
+    import cupy
+
+    return {
+        "cupy_stream": cupy.cuda.ExternalStream(stream.handle),
+        "cupy_copyto": cupy.copyto,
+        "cupy_dst": cupy.asarray(dst),
+        "cupy_src": cupy.asarray(src),
+    }
+
+
+def torch_names(dst: Any, src: Any, stream: Any) -> dict[str, Any]:
+    """Return PyTorch's tensors of the very memory of the views, which has no negative strides."""
+    import torch
+
+    outside = torch.cuda.ExternalStream(stream.handle, device=f"cuda:{stream.device.id}")
+    return {
+        "torch_stream": lambda: torch.cuda.stream(outside),
+        "torch_dst": torch.from_dlpack(dst),
+        "torch_src": torch.from_dlpack(src),
+    }
+
+
+def peer_names(dst: Any, src: Any, stream: Any) -> dict[str, Any]:
+    """Return what the peers' statements speak of; `absent` names those that cannot take part."""
+    scope: dict[str, Any] = {"absent": set()}
+    for label, names in (("CuPy", cupy_names), ("PyTorch", torch_names)):
+        try:
+            scope |= names(dst, src, stream)
+        except Exception:  # whatever a library says where it is not, or to what it cannot import
+            scope["absent"].add(label)
+    return scope
 
 
 def make(quick: bool, take: str, to: str, source: str) -> dict[str, Any]:
@@ -51,6 +91,8 @@ def make(quick: bool, take: str, to: str, source: str) -> dict[str, Any]:
         return dst.tobytes() == expected
 
     scope = {"copyto": dv.copyto, "dst": dst, "src": src, "stream": stream, "check": check}
+    if to == source:
+        scope |= peer_names(dv.empty(src.shape, "f", device=to), src, stream)
     return scope | {"plain_dst": plain_dst, "plain_src": plain_src, "nbytes": src.nbytes}
 
 
@@ -58,7 +100,7 @@ CASES = tuple(
     Case(
         "device",
         f"{what}, {take}",
-        (OURS, PLAIN),
+        (OURS, *(PEERS if to == source else ()), PLAIN),
         partial(make, take=take, to=to, source=source),
         clock="device",
     )
