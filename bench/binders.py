@@ -4,6 +4,11 @@
 
 Builds one module for each binder (CMake, pybind11 and nanobind have to be installed), then runs the
 harness' cases of arguments with them. Without --build nothing is kept.
+
+The limit of a DLPack object is a function on pybind11 that asks it for a capsule of version 1 and
+throws that away. For `const` arrays nanobind asks for one of before 2023, which costs a Python
+class half as much; it cannot say that memory is read-only, so producers refuse read-only memory,
+and newer ones warn or refuse at all: devview never asks for it.
 """
 
 from __future__ import annotations

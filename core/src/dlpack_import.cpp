@@ -198,21 +198,22 @@ Device dlpack_device(std::int64_t type, std::int64_t id) {
     refuse_device_type(type);
 }
 
+// Filled in its place: a layout that is moved while it is fresh stalls the processor.
 TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
     const dlpack::DataType type = tensor.dtype;  // once: the producer may write to it
-    Format format = read_format(type, flags);
-    const Device device = dlpack_device(tensor.device.type, tensor.device.id);
-    const std::int64_t itemsize = format.itemsize();
-    Layout layout;
-    ByteBounds bounds{0, 0};
-    if (format.is_packed() || !read_small(tensor, itemsize, layout, bounds)) {
-        layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
-        if (format.is_packed()) layout = with_lanes(layout, format, type.lanes);
-        bounds = byte_bounds(format, layout);
+    TensorDescription read{nullptr,          read_format(type, flags),
+                           Layout(),         dlpack_device(tensor.device.type, tensor.device.id),
+                           ByteBounds{0, 0}, (flags & dlpack::kReadOnly) != 0};
+    const std::int64_t itemsize = read.format.itemsize();
+    if (read.format.is_packed() || !read_small(tensor, itemsize, read.layout, read.bounds)) {
+        read.layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
+        if (read.format.is_packed()) {
+            read.layout = with_lanes(read.layout, read.format, type.lanes);
+        }
+        read.bounds = byte_bounds(read.format, read.layout);
     }
-    void* const data = read_data(tensor.data, tensor.byte_offset, bounds);
-    const bool readonly = (flags & dlpack::kReadOnly) != 0;
-    return {data, std::move(format), std::move(layout), device, bounds, readonly};
+    read.data = read_data(tensor.data, tensor.byte_offset, read.bounds);
+    return read;
 }
 
 TensorDescription read_dlpack(const DLManagedTensorVersioned* managed) {

@@ -14,6 +14,7 @@ import pytest
 
 # `--import-mode=importlib` leaves sys.path alone: the helpers beside this file need it.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "python"))  # extension.py
 pytest.register_assert_rewrite("gpu_layouts", "gpu_peers", "gpu_work")
 
 FAILED = pytest.StashKey[bool]()

@@ -82,7 +82,9 @@ def sides(function: str, argument: str) -> tuple[Side, ...]:
         Side(f"{label}, empty", f"{module}.empty(x)", "base", library, of=label)
         for label, module, role, library in told
     ]
-    return (*calls, *empty)
+    # What no binder on pybind11 can undercut: a capsule of version 1 is asked for and thrown away.
+    asked = Side("asked", "devview_caster.ask(x)", "limit", CASTER)
+    return (*calls, *empty, *([asked] if argument.startswith("DLPack") else ()))
 
 
 CASES = tuple(
