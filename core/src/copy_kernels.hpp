@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "devview/export.hpp"
+
 namespace devview::copy {
 
 /// Bytes of a cache line, the least that is streamed past the caches.
@@ -42,11 +44,11 @@ struct Kernels {
 };
 
 /// Null where the build has no such kernels.
-const Kernels* portable_kernels() noexcept;
-const Kernels* avx2_kernels() noexcept;
-const Kernels* avx512_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* portable_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* avx2_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* avx512_kernels() noexcept;
 
 /// Those of cpu_kind().
-const Kernels& kernels() noexcept;
+DEVVIEW_CORE_API const Kernels& kernels() noexcept;
 
 }  // namespace devview::copy

@@ -20,11 +20,13 @@ struct Block {
 template <typename Move>
 void move_block(const Move& move, const Block& block, std::int64_t across) noexcept {
     const std::int64_t unit = move.unit();
+    const std::int64_t rows = block.rows;
+    const std::int64_t* const __restrict src_at = block.src_at;
     for (std::int64_t i = 0; i < block.columns; ++i) {
-        char* const to = block.dst + block.dst_at[i];
+        char* const __restrict to = block.dst + block.dst_at[i];
         const char* const from = block.src + i * across;
-        for (std::int64_t j = 0; j < block.rows; ++j)
-            move(to + j * unit, from + block.src_at[j]);
+        for (std::int64_t j = 0; j < rows; ++j)
+            move(to + j * unit, from + src_at[j]);
     }
 }
 

@@ -190,13 +190,14 @@ bool has_long_rows(const Task& task) noexcept {
     return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
 }
 
-void run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
-              bool streams) noexcept {
+Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
+               bool streams) noexcept {
     dst += task.dst_shift;
     src += task.src_shift;
     streams = streams && has_long_rows(task);
-    if (streams && stream_tiles(task, kernels, dst, src)) return;
+    if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
     TaskRun(task, kernels).run(dst, src, streams);
+    return streams ? Route::strips : Route::blocks;
 }
 
 }  // namespace devview::copy

@@ -202,7 +202,9 @@ void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noex
     task.inner = Inner::walk;
     if (deal[deal.last()].dst != plan.unit) return;
     const int across = deal.fastest_source();
-    if (!arrange_program(deal, across, kernels, task)) {
+    // To make a pattern takes as long as to move two hundred units.
+    const bool few = plan.count < 256;
+    if (few || !arrange_program(deal, across, kernels, task)) {
         if (across >= 0 && plan.unit <= 32) {
             arrange_squares(deal, across, task);
         } else {
