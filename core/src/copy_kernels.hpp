@@ -17,6 +17,7 @@ struct Program {
     static constexpr int kMost = 48;  // phases * windows
     int phases;
     int windows;
+    std::int64_t places[kMost];                 ///< of each piece from the period's first byte
     std::int64_t advance;                       ///< source bytes from one period to the next
     std::int64_t offsets[kMost];                ///< of each window from the period's first item
     alignas(16) std::uint8_t masks[kMost][16];  ///< as pshufb takes them: 0x80 picks nothing
@@ -34,6 +35,10 @@ struct Kernels {
     /// Null where the CPU has no shuffle of bytes. Windows are read whole.
     void (*run_program)(const Program& program, char* dst, const char* src,
                         std::int64_t periods) noexcept;
+    /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
+    /// above.
+    void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                        const std::int64_t* src_at, std::int64_t count) noexcept;
     /// Whole lines past the caches; dst is aligned to a line. An sfence follows before the copy
     /// ends.
     void (*stream)(char* dst, const char* src, std::int64_t nbytes) noexcept;

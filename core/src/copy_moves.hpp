@@ -30,6 +30,42 @@ void move_block(const Move& move, const Block& block, std::int64_t across) noexc
     }
 }
 
+/// Rows of one unit each.
+inline void repeat_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
+    const auto run = [&](const auto& fill) {
+        for (std::int64_t i = 0; i < block.columns; ++i)
+            fill(block.dst + block.dst_at[i], block.src + i * across, block.rows);
+    };
+    if (unit == 1) return run(rows::row_dense<std::uint8_t, 0>);
+    if (unit == 2) return run(rows::row_dense<std::uint16_t, 0>);
+    if (unit == 4) return run(rows::row_dense<std::uint32_t, 0>);
+    if (unit == 8) return run(rows::row_dense<std::uint64_t, 0>);
+    if (unit == 16) return run(rows::row_dense<rows::Bytes16, 0>);
+    run([&](char* dst, const char* src, std::int64_t extent) {
+        rows::repeat(dst, src, unit, extent);
+    });
+}
+
+/// Packs rows of the source, `columns` units `across` bytes apart, to rows `pitch` bytes apart.
+inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
+                       std::int64_t rows, std::int64_t columns, std::int64_t unit,
+                       std::int64_t across, const Kernels& kernels) noexcept {
+    const std::int64_t nbytes = columns * unit;
+    if (across == unit && nbytes >= 16) {
+        return kernels.gather_rows(dst, pitch, src, src_at, nbytes, rows);
+    }
+    const auto run = [&](const auto& move) {
+        for (std::int64_t k = 0; k < rows; ++k)
+            rows::row(move, dst + k * pitch, src + src_at[k], {columns, unit, across});
+    };
+    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
+    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
+    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
+    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
+    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
+    run(rows::Any{unit});
+}
+
 /// `across`: bytes of the source between columns.
 inline void move_units(const Block& block, std::int64_t unit, std::int64_t across,
                        const Kernels& kernels) noexcept {

@@ -29,8 +29,9 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
                   std::int64_t count, std::int64_t* offsets) noexcept;
 
 enum class Inner {
-    transpose,  ///< squares of items: the source is dense along `across`
+    transpose,  ///< squares of items
     program,    ///< shuffles of bytes along `along`
+    pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
     moves,      ///< unit by unit
     walk,       ///< unit by unit to a destination with gaps (copy_walk.hpp)
 };
@@ -48,6 +49,11 @@ struct Task {
     std::int64_t program_items;  ///< units of a period
 };
 
+/// Bytes of the source from one place across to the next.
+inline std::int64_t across_step(const Task& task) noexcept {
+    return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
+}
+
 /// Chooses for a plan of one axis at least, on these kernels.
 DEVVIEW_CORE_API void arrange_task(const CopyPlan& plan, const Kernels& kernels,
                                    Task& task) noexcept;
@@ -56,6 +62,10 @@ DEVVIEW_CORE_API void arrange_task(const CopyPlan& plan, const Kernels& kernels,
 /// the last two. False if unit by unit is as fast.
 bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
                   std::int64_t& items) noexcept;
+
+/// The pattern that packs all places of `along` at once; reads nothing between or beyond them but
+/// what lies between the first and the last. False if unit by unit is as fast.
+bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noexcept;
 
 /// How a plan was run.
 enum class Route {
