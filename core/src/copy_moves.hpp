@@ -1,6 +1,9 @@
 // Units of any size moved one by one between rows of both sides; private to the core.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+
 #include "copy_kernels.hpp"
 #include "copy_rows.hpp"
 
@@ -30,17 +33,31 @@ void move_block(const Move& move, const Block& block, std::int64_t across) noexc
     }
 }
 
+/// A row of one unit: the first of it by stores, the rest by copies of ever larger pieces of it.
+template <typename T>
+void fill_row(char* dst, const char* src, std::int64_t extent) noexcept {
+    constexpr std::int64_t kUnit = sizeof(T);
+    constexpr std::int64_t kFirst = 256;
+    rows::row_dense<T, 0>(dst, src, std::min(extent, kFirst / kUnit));
+    const std::int64_t nbytes = extent * kUnit;
+    for (std::int64_t done = kFirst; done < nbytes;) {
+        const std::int64_t piece = std::min({done, rows::kBlockBytes, nbytes - done});
+        std::memcpy(dst + done, dst, static_cast<std::size_t>(piece));
+        done += piece;
+    }
+}
+
 /// Rows of one unit each.
 inline void repeat_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
     const auto run = [&](const auto& fill) {
         for (std::int64_t i = 0; i < block.columns; ++i)
             fill(block.dst + block.dst_at[i], block.src + i * across, block.rows);
     };
-    if (unit == 1) return run(rows::row_dense<std::uint8_t, 0>);
-    if (unit == 2) return run(rows::row_dense<std::uint16_t, 0>);
-    if (unit == 4) return run(rows::row_dense<std::uint32_t, 0>);
-    if (unit == 8) return run(rows::row_dense<std::uint64_t, 0>);
-    if (unit == 16) return run(rows::row_dense<rows::Bytes16, 0>);
+    if (unit == 1) return run(fill_row<std::uint8_t>);
+    if (unit == 2) return run(fill_row<std::uint16_t>);
+    if (unit == 4) return run(fill_row<std::uint32_t>);
+    if (unit == 8) return run(fill_row<std::uint64_t>);
+    if (unit == 16) return run(fill_row<rows::Bytes16>);
     run([&](char* dst, const char* src, std::int64_t extent) {
         rows::repeat(dst, src, unit, extent);
     });

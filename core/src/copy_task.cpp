@@ -252,7 +252,9 @@ void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noex
     Deal deal(plan, task);
     task.inner = Inner::walk;
     if (deal[deal.last()].dst != plan.unit) return;
-    const int across = deal.fastest_source();
+    const Axis& last = deal[deal.last()];
+    const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
+    const int across = fills ? -1 : deal.fastest_source();
     if (!arrange_shuffles(deal, across, plan, kernels, task)) {
         if (across >= 0 && plan.unit <= 32) {
             arrange_squares(deal, across, task);
