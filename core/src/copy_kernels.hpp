@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "devview/export.hpp"
+
 namespace devview::copy {
 
 /// Bytes of a cache line, the least that is streamed past the caches.
@@ -15,6 +17,7 @@ struct Program {
     static constexpr int kMost = 48;  // phases * windows
     int phases;
     int windows;
+    std::int64_t places[kMost];                 ///< of each piece from the period's first byte
     std::int64_t advance;                       ///< source bytes from one period to the next
     std::int64_t offsets[kMost];                ///< of each window from the period's first item
     alignas(16) std::uint8_t masks[kMost][16];  ///< as pshufb takes them: 0x80 picks nothing
@@ -32,6 +35,10 @@ struct Kernels {
     /// Null where the CPU has no shuffle of bytes. Windows are read whole.
     void (*run_program)(const Program& program, char* dst, const char* src,
                         std::int64_t periods) noexcept;
+    /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
+    /// above.
+    void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                        const std::int64_t* src_at, std::int64_t count) noexcept;
     /// Whole lines past the caches; dst is aligned to a line. An sfence follows before the copy
     /// ends.
     void (*stream)(char* dst, const char* src, std::int64_t nbytes) noexcept;
@@ -42,11 +49,11 @@ struct Kernels {
 };
 
 /// Null where the build has no such kernels.
-const Kernels* portable_kernels() noexcept;
-const Kernels* avx2_kernels() noexcept;
-const Kernels* avx512_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* portable_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* avx2_kernels() noexcept;
+DEVVIEW_CORE_API const Kernels* avx512_kernels() noexcept;
 
 /// Those of cpu_kind().
-const Kernels& kernels() noexcept;
+DEVVIEW_CORE_API const Kernels& kernels() noexcept;
 
 }  // namespace devview::copy

@@ -175,14 +175,23 @@ inline void transpose_lanes(char* dst, const std::int64_t* dst_at, const char* s
                             const std::int64_t* src_at, std::int64_t rows,
                             std::int64_t columns) noexcept {
     using V = VectorOf<std::uint64_t, 16>;
-    constexpr std::int64_t kRows = 4;
-    for (std::int64_t j0 = 0; j0 < rows; j0 += kRows) {
-        const std::int64_t j1 = j0 + kRows < rows ? j0 + kRows : rows;
+    std::int64_t j = 0;
+    for (; j + 4 <= rows; j += 4) {
+        const char* const a = src + src_at[j];
+        const char* const b = src + src_at[j + 1];
+        const char* const c = src + src_at[j + 2];
+        const char* const d = src + src_at[j + 3];
         for (std::int64_t i = 0; i < columns; ++i) {
-            char* const to = dst + dst_at[i];
-            for (std::int64_t j = j0; j < j1; ++j)
-                store_vector(to + j * 16, load_vector<V>(src + src_at[j] + i * 16));
+            char* const to = dst + dst_at[i] + j * 16;
+            store_vector(to, load_vector<V>(a + i * 16));
+            store_vector(to + 16, load_vector<V>(b + i * 16));
+            store_vector(to + 32, load_vector<V>(c + i * 16));
+            store_vector(to + 48, load_vector<V>(d + i * 16));
         }
+    }
+    for (; j < rows; ++j) {
+        for (std::int64_t i = 0; i < columns; ++i)
+            store_vector(dst + dst_at[i] + j * 16, load_vector<V>(src + src_at[j] + i * 16));
     }
 }
 
@@ -246,6 +255,37 @@ inline void run_program(const Program& program, char* dst, const char* src,
 }
 #endif
 
+#if defined(__AVX2__)
+template <int kWindows>
+inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                       const std::int64_t* src_at, std::int64_t count) noexcept {
+    const int windows = kWindows > 0 ? kWindows : program.windows;
+    for (std::int64_t k = 0; k < count; ++k, dst += nbytes) {
+        const char* const from = src + src_at[k];
+        int at = 0;
+        for (int phase = 0; phase < program.phases; ++phase) {
+            __m128i all = _mm_setzero_si128();
+            for (const int end = at + windows; at < end; ++at) {
+                const __m128i mask = _mm_load_si128(
+                    reinterpret_cast<const __m128i*>(static_cast<const void*>(program.masks[at])));
+                const auto window = load_vector<__m128i>(from + program.offsets[at]);
+                all = _mm_or_si128(all, _mm_shuffle_epi8(window, mask));
+            }
+            store_vector(dst + program.places[phase], all);
+        }
+    }
+}
+
+inline void run_pattern(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                        const std::int64_t* src_at, std::int64_t count) noexcept {
+    if (program.windows == 1) return run_pieces<1>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 2) return run_pieces<2>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 3) return run_pieces<3>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 4) return run_pieces<4>(program, dst, nbytes, src, src_at, count);
+    run_pieces<0>(program, dst, nbytes, src, src_at, count);
+}
+#endif
+
 inline void stream(char* dst, const char* src, std::int64_t nbytes) noexcept {
 #if defined(__AVX512BW__)
     for (std::int64_t k = 0; k < nbytes; k += kLine)
@@ -289,17 +329,21 @@ inline void gather_rows(char* dst, std::int64_t pitch, const char* src, const st
 }
 
 constexpr Kernels make_kernels(const char* name) noexcept {
-    return Kernels {
-        name,
-            {transpose<std::uint8_t>, transpose<std::uint16_t>, transpose<std::uint32_t>,
-             transpose<std::uint64_t>, transpose_lanes},
+    Kernels kernels{};
+    kernels.name = name;
+    kernels.transpose[0] = transpose<std::uint8_t>;
+    kernels.transpose[1] = transpose<std::uint16_t>;
+    kernels.transpose[2] = transpose<std::uint32_t>;
+    kernels.transpose[3] = transpose<std::uint64_t>;
+    kernels.transpose[4] = transpose_lanes;
 #if defined(__AVX2__)
-            run_program,
-#else
-            nullptr,
+    kernels.run_program = run_program;
+    kernels.run_pattern = run_pattern;
 #endif
-            stream, gather_rows, fence
-    };
+    kernels.stream = stream;
+    kernels.gather_rows = gather_rows;
+    kernels.fence = fence;
+    return kernels;
 }
 
 }  // namespace

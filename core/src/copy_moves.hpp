@@ -1,6 +1,9 @@
 // Units of any size moved one by one between rows of both sides; private to the core.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+
 #include "copy_kernels.hpp"
 #include "copy_rows.hpp"
 
@@ -20,12 +23,64 @@ struct Block {
 template <typename Move>
 void move_block(const Move& move, const Block& block, std::int64_t across) noexcept {
     const std::int64_t unit = move.unit();
+    const std::int64_t rows = block.rows;
+    const std::int64_t* const __restrict src_at = block.src_at;
     for (std::int64_t i = 0; i < block.columns; ++i) {
-        char* const to = block.dst + block.dst_at[i];
+        char* const __restrict to = block.dst + block.dst_at[i];
         const char* const from = block.src + i * across;
-        for (std::int64_t j = 0; j < block.rows; ++j)
-            move(to + j * unit, from + block.src_at[j]);
+        for (std::int64_t j = 0; j < rows; ++j)
+            move(to + j * unit, from + src_at[j]);
     }
+}
+
+/// A row of one unit: the first of it by stores, the rest by copies of ever larger pieces of it.
+template <typename T>
+void fill_row(char* dst, const char* src, std::int64_t extent) noexcept {
+    constexpr std::int64_t kUnit = sizeof(T);
+    constexpr std::int64_t kFirst = 256;
+    rows::row_dense<T, 0>(dst, src, std::min(extent, kFirst / kUnit));
+    const std::int64_t nbytes = extent * kUnit;
+    for (std::int64_t done = kFirst; done < nbytes;) {
+        const std::int64_t piece = std::min({done, rows::kBlockBytes, nbytes - done});
+        std::memcpy(dst + done, dst, static_cast<std::size_t>(piece));
+        done += piece;
+    }
+}
+
+/// Rows of one unit each.
+inline void repeat_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
+    const auto run = [&](const auto& fill) {
+        for (std::int64_t i = 0; i < block.columns; ++i)
+            fill(block.dst + block.dst_at[i], block.src + i * across, block.rows);
+    };
+    if (unit == 1) return run(fill_row<std::uint8_t>);
+    if (unit == 2) return run(fill_row<std::uint16_t>);
+    if (unit == 4) return run(fill_row<std::uint32_t>);
+    if (unit == 8) return run(fill_row<std::uint64_t>);
+    if (unit == 16) return run(fill_row<rows::Bytes16>);
+    run([&](char* dst, const char* src, std::int64_t extent) {
+        rows::repeat(dst, src, unit, extent);
+    });
+}
+
+/// Packs rows of the source, `columns` units `across` bytes apart, to rows `pitch` bytes apart.
+inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
+                       std::int64_t rows, std::int64_t columns, std::int64_t unit,
+                       std::int64_t across, const Kernels& kernels) noexcept {
+    const std::int64_t nbytes = columns * unit;
+    if (across == unit && nbytes >= 16) {
+        return kernels.gather_rows(dst, pitch, src, src_at, nbytes, rows);
+    }
+    const auto run = [&](const auto& move) {
+        for (std::int64_t k = 0; k < rows; ++k)
+            rows::row(move, dst + k * pitch, src + src_at[k], {columns, unit, across});
+    };
+    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
+    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
+    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
+    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
+    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
+    run(rows::Any{unit});
 }
 
 /// `across`: bytes of the source between columns.

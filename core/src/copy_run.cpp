@@ -21,14 +21,19 @@ class TaskRun {
 public:
     TaskRun(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
         const std::int64_t unit = task.unit;
-        const std::int64_t wide = std::clamp<std::int64_t>(kStripBytes / unit, 4, kMostColumns);
-        width_ = std::min(task.across.extent, wide);
-        across_ = task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
+        across_ = across_step(task);
+        const std::int64_t reach = std::max(unit, across_);  // of the source for each column
+        width_ = std::min(task.across.extent,
+                          std::clamp<std::int64_t>(kStripBytes / reach, 16 / unit, kMostColumns));
+        // Rows that are picked from the source one item at a time want to be long.
+        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 4;
+        width_ = std::max(width_, std::min(task.across.extent, least));
         if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
             height_ = std::max<std::int64_t>(kBlock / 2 / width_ / period, 1) * task.program_items;
         } else {
-            height_ = std::clamp<std::int64_t>(kBlock / (width_ * unit), kLine, kMostRows) & -kLine;
+            height_ =
+                std::clamp<std::int64_t>(kBlock / (width_ * reach), kLine, kMostRows) & -kLine;
         }
         if (task.inner == Inner::transpose && task.along.ndim == 1) {
             // Lines that far apart fall into so few sets of the first cache that they drive each
@@ -36,7 +41,9 @@ public:
             const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
             stages_ = task.along.axes[0].src % conflicts == 0;
         }
+        stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
         slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
+        fills_ = task.inner == Inner::moves && task.along.ndim == 1 && task.along.axes[0].src == 0;
         one_block_ = task.inner != Inner::program &&
                      next(0, task.across.extent, width_) == task.across.extent &&
                      next(0, task.along.extent, height_) == task.along.extent;
@@ -131,12 +138,18 @@ private:
 
     void block(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
                std::int64_t rows, std::int64_t columns) noexcept {
+        if (task_.inner == Inner::pattern) {
+            return kernels_.run_pattern(task_.program, dst + dst_at[0], task_.unit, src, src_at,
+                                        rows);
+        }
+        if (fills_)
+            return repeat_units({dst, dst_at, src, src_at, rows, columns}, task_.unit, across_);
         if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
         const std::int64_t width = columns * task_.unit;
         const std::int64_t pitch = (width + kLine - 1) & -kLine;
-        kernels_.gather_rows(tile_, pitch, src, src_at, width, rows);
+        stage_rows(tile_, pitch, src, src_at, rows, columns, task_.unit, across_, kernels_);
         for (std::int64_t k = 0; k < rows; ++k)
             tile_at_[k] = k * pitch;
         kernels_.transpose[size](dst, dst_at, tile_, tile_at_, rows, columns);
@@ -177,6 +190,7 @@ private:
     std::int64_t across_;
     std::int64_t slack_;
     bool stages_ = false;
+    bool fills_;
     bool one_block_;
     std::int64_t dst_at_[kMostColumns + kSlack];
     std::int64_t src_at_[kMostRows + kSlack];
@@ -190,13 +204,14 @@ bool has_long_rows(const Task& task) noexcept {
     return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
 }
 
-void run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
-              bool streams) noexcept {
+Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
+               bool streams) noexcept {
     dst += task.dst_shift;
     src += task.src_shift;
     streams = streams && has_long_rows(task);
-    if (streams && stream_tiles(task, kernels, dst, src)) return;
+    if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
     TaskRun(task, kernels).run(dst, src, streams);
+    return streams ? Route::strips : Route::blocks;
 }
 
 }  // namespace devview::copy

@@ -11,7 +11,7 @@ namespace {
 /// A plan's axes while they are dealt out.
 class Deal {
 public:
-    Deal(const CopyPlan& plan, Task& task) noexcept : count_(plan.ndim), task_(task) {
+    Deal(const CopyPlan& plan, Task& task) noexcept : count_(plan.ndim), task_(&task) {
         for (int k = 0; k < count_; ++k)
             axes_[k] = {plan.extents[k], plan.dst_strides[k], plan.src_strides[k]};
     }
@@ -42,8 +42,8 @@ public:
     Axis take_forward(int axis) noexcept {
         Axis taken = take(axis);
         if (taken.src < 0) {
-            task_.dst_shift += taken.dst * (taken.extent - 1);
-            task_.src_shift += taken.src * (taken.extent - 1);
+            task_->dst_shift += taken.dst * (taken.extent - 1);
+            task_->src_shift += taken.src * (taken.extent - 1);
             taken.dst = -taken.dst;
             taken.src = -taken.src;
         }
@@ -67,16 +67,25 @@ public:
     /// Longer runs: first until both fill a line, then as far as they go.
     void extend_runs(std::int64_t unit, bool dense_across) noexcept {
         for (const std::int64_t enough : {kLine, kEndless}) {
-            while (task_.along.extent * unit < enough) {
-                const int axis = next_along(task_.along.extent * unit);
+            while (task_->along.extent * unit < enough) {
+                const int axis = next_along(task_->along.extent * unit);
                 if (axis < 0) break;
-                task_.along.push_outside(take(axis));
+                task_->along.push_outside(take(axis));
             }
-            while (dense_across && task_.across.extent * unit < enough) {
-                const int axis = next_across(task_.across.extent * unit);
+            while (dense_across && task_->across.extent * unit < enough) {
+                const int axis = next_across(task_->across.extent * unit);
                 if (axis < 0) break;
-                task_.across.push_outside(take_forward(axis));
+                task_->across.push_outside(take_forward(axis));
             }
+        }
+    }
+
+    /// A longer run of the destination, of `most` places at most: their offsets are found once.
+    void extend_along(std::int64_t most) noexcept {
+        for (;;) {
+            const int axis = next_along(task_->along.extent * task_->unit);
+            if (axis < 0 || axes_[axis].extent > most / task_->along.extent) return;
+            task_->along.push_outside(take(axis));
         }
     }
 
@@ -86,11 +95,11 @@ public:
             return std::min(checked::magnitude(axis.dst), checked::magnitude(axis.src));
         };
         for (int k = 0; k < count_; ++k) {
-            int at = task_.outer.ndim++;
-            for (; at > 0 && reach(task_.outer.axes[at - 1]) < reach(axes_[k]); --at)
-                task_.outer.axes[at] = task_.outer.axes[at - 1];
-            task_.outer.axes[at] = axes_[k];
-            task_.outer.extent *= axes_[k].extent;
+            int at = task_->outer.ndim++;
+            for (; at > 0 && reach(task_->outer.axes[at - 1]) < reach(axes_[k]); --at)
+                task_->outer.axes[at] = task_->outer.axes[at - 1];
+            task_->outer.axes[at] = axes_[k];
+            task_->outer.extent *= axes_[k].extent;
         }
     }
 
@@ -98,8 +107,11 @@ private:
     static constexpr std::int64_t kEndless = checked::kMax;
     int count_;
     Axis axes_[kMaxNdim];
-    Task& task_;
+    Task* task_;
 };
+
+/// Places whose offsets are kept.
+constexpr std::int64_t kTable = 1024;
 
 bool has_squares(std::int64_t unit) noexcept {
     return unit == 1 || unit == 2 || unit == 4 || unit == 8 || unit == 16;
@@ -145,17 +157,56 @@ void arrange_squares(Deal& deal, int across, Task& task) noexcept {
     deal.extend_runs(task.unit, dense);
     const std::int64_t side = 16 / task.unit;
     const bool squares =
-        dense && has_squares(task.unit) && task.along.extent >= side && task.across.extent >= side;
+        has_squares(task.unit) && task.along.extent >= side && task.across.extent >= side;
     task.inner = squares ? Inner::transpose : Inner::moves;
 }
 
-bool arrange_program(Deal& deal, int across, const Kernels& kernels, Task& task) noexcept {
-    if (kernels.run_program == nullptr || task.unit > 15) return false;
-    if (across < 0) return arrange_picks(deal, -1, task);
-    const Axis& last = deal[deal.last()];
-    const std::int64_t side = has_squares(task.unit) ? 16 / task.unit : 8;
-    if (deal[across].extent < side && arrange_picks(deal, across, task)) return true;
-    return last.extent < side && arrange_weave(deal, across, task);
+/// Axes inside that make some lines of the destination become one unit.
+bool arrange_pattern(Deal& deal, Task& task) noexcept {
+    Deal tried = deal;
+    AxisRun& along = task.along;
+    along.push_outside(tried.take(tried.last()));
+    for (;;) {
+        const int axis = tried.next_along(along.extent * task.unit);
+        if (axis < 0 || (along.extent * tried[axis].extent * task.unit > 2 * kLine &&
+                         along.extent * task.unit >= 16)) {
+            break;
+        }
+        along.push_outside(tried.take(axis));
+    }
+    const std::int64_t nbytes = along.extent * task.unit;
+    if (!make_pattern(along, task.unit, task.program)) {
+        along = {};
+        return false;
+    }
+    task.inner = Inner::pattern;
+    task.unit = nbytes;
+    along = {};
+    deal = tried;
+    const int axis = deal.next_along(nbytes);
+    if (axis >= 0) along.push_outside(deal.take(axis));
+    deal.extend_along(kTable);
+    return true;
+}
+
+/// True if squares of items do it.
+bool has_square_sides(const Deal& deal, int across, std::int64_t unit) noexcept {
+    if (across < 0 || !has_squares(unit)) return false;
+    const std::int64_t side = 16 / unit;
+    return deal[across].extent >= side && deal[deal.last()].extent >= side;
+}
+
+bool arrange_shuffles(Deal& deal, int across, const CopyPlan& plan, const Kernels& kernels,
+                      Task& task) noexcept {
+    // To make a program takes as long as to move some hundred units.
+    if (kernels.run_program == nullptr || plan.unit > 15 || plan.count < 256) return false;
+    if (has_square_sides(deal, across, plan.unit)) return false;
+    const std::int64_t few = has_squares(plan.unit) ? 16 / plan.unit : 8;
+    if ((across < 0 || deal[across].extent < few) && arrange_picks(deal, across, task)) return true;
+    if (across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task)) {
+        return true;
+    }
+    return plan.count >= 1024 && arrange_pattern(deal, task);
 }
 
 }  // namespace
@@ -201,14 +252,16 @@ void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noex
     Deal deal(plan, task);
     task.inner = Inner::walk;
     if (deal[deal.last()].dst != plan.unit) return;
-    const int across = deal.fastest_source();
-    if (!arrange_program(deal, across, kernels, task)) {
+    const Axis& last = deal[deal.last()];
+    const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
+    const int across = fills ? -1 : deal.fastest_source();
+    if (!arrange_shuffles(deal, across, plan, kernels, task)) {
         if (across >= 0 && plan.unit <= 32) {
             arrange_squares(deal, across, task);
         } else {
             task.inner = Inner::moves;
             task.along.push_outside(deal.take(deal.last()));
-            deal.extend_runs(task.unit, false);
+            deal.extend_along(kTable);
         }
     }
     deal.keep_outer();

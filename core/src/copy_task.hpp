@@ -29,8 +29,9 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
                   std::int64_t count, std::int64_t* offsets) noexcept;
 
 enum class Inner {
-    transpose,  ///< squares of items: the source is dense along `across`
+    transpose,  ///< squares of items
     program,    ///< shuffles of bytes along `along`
+    pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
     moves,      ///< unit by unit
     walk,       ///< unit by unit to a destination with gaps (copy_walk.hpp)
 };
@@ -48,22 +49,52 @@ struct Task {
     std::int64_t program_items;  ///< units of a period
 };
 
+/// Bytes of the source from one place across to the next.
+inline std::int64_t across_step(const Task& task) noexcept {
+    return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
+}
+
 /// Chooses for a plan of one axis at least, on these kernels.
-void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
+DEVVIEW_CORE_API void arrange_task(const CopyPlan& plan, const Kernels& kernels,
+                                   Task& task) noexcept;
 
 /// The pattern that packs the units at the places of `along`, which repeats after the last axis or
 /// the last two. False if unit by unit is as fast.
 bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
                   std::int64_t& items) noexcept;
 
+/// The pattern that packs all places of `along` at once; reads nothing between or beyond them but
+/// what lies between the first and the last. False if unit by unit is as fast.
+bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noexcept;
+
+/// How a plan was run.
+enum class Route {
+    none,    ///< not: nothing to do, or not this way
+    dense,   ///< one memcpy
+    walk,    ///< unit by unit to a destination with gaps
+    blocks,  ///< in blocks of the first cache, written where they belong
+    strips,  ///< in blocks whose rows leave past the caches
+    tiles,   ///< by tiles of the second cache, past the caches
+    pieces,  ///< piece by piece of a dense destination, past the caches
+    runs,    ///< dense runs, past the caches from where they lie
+};
+
 /// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
-void run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
-              bool streams) noexcept;
+Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
+               bool streams) noexcept;
 
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
+/// Runs a plan past the caches where its destination is dense; Route::none where it is not.
+Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
+                    const char* src) noexcept;
+
 /// True if run_task() can stream the task's rows by itself.
 bool has_long_rows(const Task& task) noexcept;
+
+/// run_host() by these kernels.
+DEVVIEW_CORE_API Route run_plan(const CopyPlan& plan, char* dst, const char* src,
+                                std::int64_t whole, const Kernels& kernels) noexcept;
 
 }  // namespace devview::copy

@@ -24,8 +24,9 @@ public:
     Tiles(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
         const std::int64_t unit = task.unit;
         slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
-        width_ =
-            std::min(task.across.extent, std::min<std::int64_t>(kPiece / unit & -16, kMostColumns));
+        across_ = across_step(task);
+        width_ = std::min(task.across.extent,
+                          std::min<std::int64_t>(kPiece / across_ & -16, kMostColumns));
         height_ = std::clamp<std::int64_t>(kTileBytes / (width_ * unit), kLine, kMostRows) & -kLine;
         strip_ = std::clamp<std::int64_t>(kStripBytes / unit, 4, kLine);
         // Not a multiple of many lines: columns of the tile would fall into few sets of the cache.
@@ -128,8 +129,8 @@ private:
 
     /// Asks for rows [first, end) of a tile.
     void fetch(const Place& at, std::int64_t first, std::int64_t end) const noexcept {
-        const char* const from = at.src + at.i * task_.unit;
-        const std::int64_t nbytes = at.columns * task_.unit;
+        const char* const from = at.src + at.i * across_;
+        const std::int64_t nbytes = at.columns * across_;
         for (std::int64_t k = first; k < end; ++k) {
             for (std::int64_t byte = 0; byte < nbytes; byte += kLine)
                 __builtin_prefetch(from + src_at_[k] + byte, 0, 2);
@@ -146,16 +147,8 @@ private:
 
     /// Rows [first, end) of a tile, whose offsets are found.
     void read_rows(const Place& at, std::int64_t first, std::int64_t end) noexcept {
-        const char* const from = at.src + at.i * task_.unit;
-        const std::int64_t nbytes = at.columns * task_.unit;
-        for (std::int64_t k = first; k < end; ++k) {
-            char* const to = tile_ + k * pitch_;
-            if (nbytes >= 16) {
-                kernels_.gather_rows(to, 0, from, src_at_ + k, nbytes, 1);
-            } else {
-                std::memcpy(to, from + src_at_[k], static_cast<std::size_t>(nbytes));
-            }
-        }
+        stage_rows(tile_ + first * pitch_, pitch_, at.src + at.i * across_, src_at_ + first,
+                   end - first, at.columns, task_.unit, across_, kernels_);
     }
 
     /// Transposes the tile `made`; meanwhile the lines of the one that follows are on their way.
@@ -192,6 +185,7 @@ private:
 
     const Task& task_;
     const Kernels& kernels_;
+    std::int64_t across_;
     std::int64_t slack_;
     std::int64_t width_;
     std::int64_t height_;
@@ -211,8 +205,12 @@ private:
 }  // namespace
 
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept {
-    const bool dense = task.across.axes[task.across.ndim - 1].src == task.unit;
-    if (task.inner != Inner::transpose && !(task.inner == Inner::moves && dense)) return false;
+    if (task.inner != Inner::transpose && task.inner != Inner::moves) return false;
+    const std::int64_t across = across_step(task);
+    // What is read along a row at once is otherwise so short that strips do as well.
+    if (across < task.unit || across > kLine || task.across.extent * across < 2 * kStripBytes) {
+        return false;
+    }
     Tiles tiles(task, kernels);
     if (!tiles.ready()) return false;
     tiles.run(dst, src);

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "bindings.hpp"
+#include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/cuda/memory.hpp"
 #include "devview/error.hpp"
@@ -83,12 +84,19 @@ py::object copy_object(const py::object& object, const py::object& device, const
     return made(copied);
 }
 
-void copyto(const py::object& dst, const py::object& src, const py::object& stream) {
-    const View target = import_view(dst.ptr());
-    const View source = import_view(src.ptr());
-    if (target.readonly()) throw BufferError("copyto: dst is read-only");
-    const Device where = stream_device(target.device(), source.device());
-    assign_items("copyto", target, source, read_stream(stream.ptr(), where));
+// Without pybind11's dispatcher, which costs more than a small copy.
+PyObject* copyto(PyObject* /*module*/, PyObject* const* values, Py_ssize_t count,
+                 PyObject* names) {
+    return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
+        const View target = import_view(arguments.require(0));
+        const View source = import_view(arguments.require(1));
+        if (target.readonly()) throw BufferError("copyto: dst is read-only");
+        const Device where = stream_device(target.device(), source.device());
+        assign_items("copyto", target, source,
+                     read_stream(arguments[2], where));
+        Py_RETURN_NONE;
+    });
 }
 
 py::object memory_info(const py::object& device) {
@@ -137,6 +145,20 @@ std::size_t byte_count(const py::object& value, const char* name) {
     return static_cast<std::size_t>(count);
 }
 
+constexpr const char* kCopytoDoc =
+    R"(copyto(dst, src, *, stream=None)
+--
+
+Copies the items of ``src`` to ``dst``: any device, any layout, same shape.
+
+The formats are equal, or the items are converted by value within their kind or to a wider one (bool,
+unsigned, signed, float, complex: NumPy's "same_kind"); other conversions are ``astype``'s.
+
+Ordered on ``stream``, else on the destination's stream, else the source's, else the legacy stream;
+waits for earlier uses of both by events. Complete on return where pageable host memory is involved;
+otherwise enqueued. Overlapping memory is copied as if through a temporary. Raises BufferError for a
+read-only ``dst``, FormatError where the formats do not convert, LayoutError.)";
+
 void bind_making(py::module_& module) {
     const char* const doc = R"(A new dense View%s.
 
@@ -161,17 +183,12 @@ LayoutError, FormatError, DeviceError, OutOfMemory.)";
                py::arg("order") = "C", py::arg("stream") = py::none(),
                "A dense copy of any exporter's items, on its own device unless one is named.\n\n"
                "Always new memory. ``order``: 'C', 'F' or 'A' (as the source lies).");
-    module.def("copyto", copyto, py::arg("dst"), py::arg("src"), py::kw_only(),
-               py::arg("stream") = py::none(),
-               R"(Copies the items of ``src`` to ``dst``: any device, any layout, same shape.
-
-The formats are equal, or the items are converted by value within their kind or to a wider one (bool,
-unsigned, signed, float, complex: NumPy's "same_kind"); other conversions are ``astype``'s.
-
-Ordered on ``stream``, else on the destination's stream, else the source's, else the legacy stream;
-waits for earlier uses of both by events. Complete on return where pageable host memory is involved;
-otherwise enqueued. Overlapping memory is copied as if through a temporary. Raises BufferError for a
-read-only ``dst``, FormatError where the formats do not convert, LayoutError.)");
+    static PyMethodDef functions[] = {
+        {"copyto", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(copyto)),
+         METH_FASTCALL | METH_KEYWORDS, kCopytoDoc},
+        {nullptr, nullptr, 0, nullptr},
+    };
+    if (PyModule_AddFunctions(module.ptr(), functions) != 0) throw py::error_already_set();
 }
 
 void bind_counting(py::module_& module) {

@@ -8,28 +8,26 @@
 
 #include <gtest/gtest.h>
 
+#include "copy_model.hpp"
 #include "devview/copy_plan.hpp"
 #include "devview/error.hpp"
-#include "layout_model.hpp"
 
 namespace devview {
 namespace {
 
-using test::at;
+using test::Block;
+using test::copy_naively;
+using test::count_up;
+using test::dense;
 using test::random_int;
+using test::random_itemsize;
+using test::random_layout;
+using test::random_shape;
+using test::random_source;
+using test::randomise;
 using test::rank;
 using test::Shape;
-using test::Wide;
-
-Layout strided(const Shape& shape, const Shape& strides, std::int64_t itemsize,
-               const Shape& suboffsets = {}) {
-    return Layout::strided(rank(shape), shape.data(), strides.data(),
-                           suboffsets.empty() ? nullptr : suboffsets.data(), itemsize);
-}
-
-Layout dense(const Shape& shape, std::int64_t itemsize) {
-    return Layout::contiguous(rank(shape), shape.data(), itemsize);
-}
+using test::strided;
 
 Shape extents_of(const CopyPlan& plan) { return Shape(plan.extents, plan.extents + plan.ndim); }
 Shape dst_of(const CopyPlan& plan) { return Shape(plan.dst_strides, plan.dst_strides + plan.ndim); }
@@ -153,86 +151,7 @@ TEST(CopyPlan, RefusesWithNumbers) {
               "copy: axis 0: extent 1099511627776, limit 8589934591 (int64 bytes)");
 }
 
-// --- Copies. A block is exactly as long as its layout reaches, so that ASan sees every step out.
-
-struct Block {
-    Layout layout;
-    std::vector<char> bytes;
-    std::int64_t origin;  // of the first item, in bytes
-
-    Block(Layout of, std::int64_t itemsize, int misaligned) : layout(std::move(of)) {
-        const ByteBounds bounds = layout.bounds(itemsize);
-        bytes.resize(static_cast<std::size_t>(bounds.high - bounds.low + misaligned));
-        origin = misaligned - bounds.low;
-    }
-    char* data() { return bytes.data() + origin; }
-};
-
-// A dense or gappy arrangement of the axes in any order and direction; no two items overlap.
-Layout random_layout(std::mt19937& random, const Shape& shape, std::int64_t itemsize) {
-    std::vector<int> order(shape.size());
-    std::iota(order.begin(), order.end(), 0);
-    if (random_int(random, 0, 2) > 0) std::shuffle(order.begin(), order.end(), random);
-    Shape strides(shape.size());
-    std::int64_t stride = itemsize;
-    for (std::size_t k = shape.size(); k-- > 0;) {
-        const std::size_t axis = at(order[k]);
-        if (random_int(random, 0, 4) == 0) stride += random_int(random, 1, 5);
-        if (random_int(random, 0, 7) == 0) stride *= 2;
-        strides[axis] = random_int(random, 0, 4) == 0 ? -stride : stride;
-        stride *= shape[axis];
-    }
-    return strided(shape, strides, itemsize);
-}
-
-Layout random_source(std::mt19937& random, const Shape& shape, std::int64_t itemsize) {
-    Layout layout = random_layout(random, shape, itemsize);
-    Shape strides(layout.strides(), layout.strides() + layout.ndim());
-    for (std::int64_t& stride : strides) {
-        if (random_int(random, 0, 9) == 0) stride = 0;
-    }
-    return strided(shape, strides, itemsize);
-}
-
-// Every eighth has up to two long axes.
-Shape random_shape(std::mt19937& random, int round) {
-    const int ndim = random_int(random, 1, 6);
-    Shape shape;
-    for (int k = 0; k < ndim; ++k)
-        shape.push_back(random_int(random, 1, ndim > 3 ? 3 : 9));
-    for (int k = 0; k < std::min(ndim, 2) && round % 8 == 0; ++k) {
-        shape[at(random_int(random, 0, ndim - 1))] = random_int(random, 15, 80);
-    }
-    if (random_int(random, 0, 30) == 0) shape[0] = 0;
-    return shape;
-}
-
-std::int64_t random_itemsize(std::mt19937& random) {
-    const std::int64_t usual[] = {1, 2, 4, 8, 16};
-    if (random_int(random, 0, 1) == 0) return usual[random_int(random, 0, 4)];
-    return random_int(random, 1, 40);
-}
-
-void randomise(std::mt19937& random, Block& block) {
-    for (char& byte : block.bytes)
-        byte = static_cast<char>(random() % 128);
-}
-
-void count_up(std::vector<char>& bytes, std::size_t first) {
-    for (char& byte : bytes)
-        byte = static_cast<char>(first++ % 100);
-}
-
-// One memcpy per item, in C order, at positions that are enumerated without plans.
-void copy_naively(Block& dst, Block& src, std::int64_t itemsize) {
-    const std::vector<Wide> to = test::positions(dst.layout);
-    const std::vector<Wide> from = test::positions(src.layout);
-    for (std::size_t k = 0; k < to.size(); ++k) {
-        std::memcpy(dst.data() + static_cast<std::int64_t>(to[k]),
-                    src.data() + static_cast<std::int64_t>(from[k]),
-                    static_cast<std::size_t>(itemsize));
-    }
-}
+// --- Copies
 
 TEST(CopyHost, RandomLayoutsMatchOneMemcpyPerItem) {
     std::mt19937 random(4711);

@@ -1,0 +1,356 @@
+// Every kernel of every kind of CPU: what it writes, that it is picked, and that nothing else is
+// touched.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "copy_model.hpp"
+#include "devview/copy_plan.hpp"
+#include "src/copy_task.hpp"
+#include "src/cpu_features.hpp"
+
+namespace devview {
+namespace {
+
+using copy::Inner;
+using copy::Kernels;
+using copy::Route;
+using test::Block;
+using test::copy_naively;
+using test::dense;
+using test::random_int;
+using test::random_layout;
+using test::random_shape;
+using test::random_source;
+using test::randomise;
+using test::Shape;
+using test::strided;
+
+constexpr std::int64_t kHuge = std::int64_t{1} << 40;  // a copy that no cache holds
+
+std::vector<const Kernels*> usable_kernels() {
+    std::vector<const Kernels*> usable{copy::portable_kernels()};
+    if (copy::avx2_kernels() != nullptr && detected_cpu_kind() >= CpuKind::avx2)
+        usable.push_back(copy::avx2_kernels());
+    if (copy::avx512_kernels() != nullptr && detected_cpu_kind() >= CpuKind::avx512)
+        usable.push_back(copy::avx512_kernels());
+    return usable;
+}
+
+// --- Kernels that count their calls.
+
+struct Calls {
+    std::array<int, 5> transpose{};
+    int program = 0;
+    int stream = 0;
+    int rows = 0;
+    int fence = 0;
+};
+Calls calls;
+const Kernels* counted = nullptr;
+
+template <std::size_t kSize>
+void count_transpose(char* dst, const std::int64_t* dst_at, const char* src,
+                     const std::int64_t* src_at, std::int64_t rows, std::int64_t columns) noexcept {
+    ++calls.transpose[kSize];
+    counted->transpose[kSize](dst, dst_at, src, src_at, rows, columns);
+}
+
+Kernels counting(const Kernels& kernels) {
+    counted = &kernels;
+    calls = {};
+    Kernels counting = kernels;
+    counting.transpose[0] = count_transpose<0>;
+    counting.transpose[1] = count_transpose<1>;
+    counting.transpose[2] = count_transpose<2>;
+    counting.transpose[3] = count_transpose<3>;
+    counting.transpose[4] = count_transpose<4>;
+    if (kernels.run_program != nullptr) {
+        counting.run_program = [](const copy::Program& program, char* dst, const char* src,
+                                  std::int64_t periods) noexcept {
+            ++calls.program;
+            counted->run_program(program, dst, src, periods);
+        };
+    }
+    counting.stream = [](char* dst, const char* src, std::int64_t nbytes) noexcept {
+        ++calls.stream;
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(dst) % 64, 0U);
+        EXPECT_EQ(nbytes % 64, 0);
+        counted->stream(dst, src, nbytes);
+    };
+    counting.gather_rows = [](char* dst, std::int64_t pitch, const char* src,
+                              const std::int64_t* src_at, std::int64_t nbytes,
+                              std::int64_t count) noexcept {
+        ++calls.rows;
+        EXPECT_GE(nbytes, 16);
+        counted->gather_rows(dst, pitch, src, src_at, nbytes, count);
+    };
+    counting.fence = []() noexcept {
+        ++calls.fence;
+        counted->fence();
+    };
+    return counting;
+}
+
+/// A copy by these kernels, checked against one memcpy per item; bytes around the destination stay.
+Route copied(const Kernels& kernels, const Layout& to, const Layout& from, std::int64_t itemsize,
+             std::int64_t whole, int misaligned = 0) {
+    constexpr int kGuard = 128;
+    std::mt19937 random(5);
+    Block src(from, itemsize, misaligned % 7);
+    randomise(random, src);
+    Block dst(to, itemsize, misaligned);
+    dst.bytes.insert(dst.bytes.begin(), kGuard, 'x');
+    dst.bytes.insert(dst.bytes.end(), kGuard, 'x');
+    dst.origin += kGuard;
+    Block expected = dst;
+    copy_naively(expected, src, itemsize);
+    const CopyPlan plan = plan_copy(to, from, itemsize);
+    const Route route = copy::run_plan(plan, dst.data(), src.data(), whole, kernels);
+    EXPECT_EQ(dst.bytes == expected.bytes, true)
+        << kernels.name << " itemsize " << itemsize << " "
+        << Layout::to_string(to.ndim(), to.shape()) << " "
+        << Layout::to_string(to.ndim(), to.strides()) << " from "
+        << Layout::to_string(to.ndim(), from.strides());
+    return route;
+}
+
+/// The source of a dense (rows, columns) that is stored by columns.
+Layout columns_first(std::int64_t rows, std::int64_t columns, std::int64_t itemsize) {
+    return strided({rows, columns}, {itemsize, itemsize * rows}, itemsize);
+}
+
+TEST(CopyKernels, ThoseOfTheCpuAreChosen) {
+    const std::array<const char*, 3> names{"portable", "avx2", "avx512"};
+    EXPECT_STREQ(copy::kernels().name, names[static_cast<std::size_t>(cpu_kind())]);
+    EXPECT_LE(cpu_kind(), detected_cpu_kind());
+#if defined(__x86_64__)
+    EXPECT_NE(copy::avx2_kernels(), nullptr);
+    EXPECT_NE(copy::avx512_kernels(), nullptr);
+    EXPECT_EQ(detected_cpu_kind() >= CpuKind::avx2, __builtin_cpu_supports("avx2") != 0);
+#endif
+}
+
+TEST(CopyKernels, RandomLayoutsOfEveryItemsize) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        std::mt19937 random(99);
+        for (std::int64_t itemsize = 1; itemsize <= 40; ++itemsize) {
+            for (int round = 0; round < 16; ++round) {
+                const Shape shape = random_shape(random, round % 3 == 0 ? 8 : 1);
+                const bool packs = random_int(random, 0, 3) > 0;
+                const Layout to =
+                    packs ? dense(shape, itemsize) : random_layout(random, shape, itemsize);
+                const Layout from = random_source(random, shape, itemsize);
+                copied(*kernels, to, from, itemsize, round % 2 == 0 ? 0 : kHuge,
+                       random_int(random, 0, 63));
+                if (HasFailure()) return;
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, TransposesOfEveryPowerOfTwoAreSquares) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const auto& [rows, columns] :
+                 {std::pair(16, 16), std::pair(17, 129), std::pair(200, 33), std::pair(512, 40)}) {
+                const Kernels counting_kernels = counting(*kernels);
+                EXPECT_EQ(copied(counting_kernels, dense({rows, columns}, itemsize),
+                                 columns_first(rows, columns, itemsize), itemsize, 0),
+                          Route::blocks);
+                EXPECT_GE(calls.transpose[size], 1) << kernels->name << " " << itemsize;
+                EXPECT_EQ(calls.stream + calls.fence + calls.program, 0);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, LargeTransposesAreStreamedByTiles) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const int misaligned : {0, 1, 32, 63}) {
+                const Kernels counting_kernels = counting(*kernels);
+                EXPECT_EQ(copied(counting_kernels, dense({131, 1200}, itemsize),
+                                 columns_first(131, 1200, itemsize), itemsize, kHuge, misaligned),
+                          Route::tiles);
+                EXPECT_GE(calls.transpose[size], 1);
+                EXPECT_GE(calls.stream, 131);
+                EXPECT_EQ(calls.fence, 1);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, LargeRecordsAreStreamedByTiles) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t itemsize : {3, 5, 6, 12, 24, 32}) {
+            const Kernels counting_kernels = counting(*kernels);
+            EXPECT_EQ(copied(counting_kernels, dense({50, 700}, itemsize),
+                             columns_first(50, 700, itemsize), itemsize, kHuge, 5),
+                      Route::tiles);
+            EXPECT_GE(calls.stream, 50);
+            EXPECT_EQ(calls.transpose, (std::array<int, 5>{}));
+        }
+    }
+}
+
+/// What a copy of `itemsize` is made of where the CPU shuffles bytes.
+Inner inner_of(const Layout& to, const Layout& from, std::int64_t itemsize,
+               const Kernels& kernels) {
+    copy::Task task;
+    copy::arrange_task(plan_copy(to, from, itemsize), kernels, task);
+    return task.inner;
+}
+
+TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        const Inner expected = kernels->run_program == nullptr ? Inner::moves : Inner::program;
+        for (const std::int64_t itemsize : {1, 2, 4}) {
+            for (const std::int64_t channels : {2, 3, 4}) {
+                if (channels * itemsize == 16) continue;  // squares do it
+                const Layout planes = dense({channels, 5000}, itemsize);
+                const Layout pixels =
+                    strided({channels, 5000}, {itemsize, itemsize * channels}, itemsize);
+                for (const auto& [to, from] :
+                     {std::pair(planes, pixels), std::pair(pixels, planes)}) {
+                    EXPECT_EQ(inner_of(to, from, itemsize, *kernels), expected);
+                    for (const std::int64_t whole : {std::int64_t{0}, kHuge}) {
+                        const Kernels counting_kernels = counting(*kernels);
+                        const Route route = copied(counting_kernels, to, from, itemsize, whole, 3);
+                        EXPECT_EQ(calls.program > 0, expected == Inner::program);
+                        EXPECT_EQ(route == Route::blocks, whole == 0);
+                        EXPECT_EQ(calls.stream > 0, whole != 0);
+                    }
+                }
+            }
+        }
+        for (const std::int64_t itemsize : {1, 2, 3, 4}) {
+            for (const std::int64_t step : {-1, 2, -2, 3}) {
+                const Layout from = strided({3000}, {step * itemsize}, itemsize);
+                EXPECT_EQ(inner_of(dense({3000}, itemsize), from, itemsize, *kernels), expected)
+                    << itemsize << " " << step;
+                copied(*kernels, dense({3000}, itemsize), from, itemsize, 0, 9);
+                copied(*kernels, dense({3000}, itemsize), from, itemsize, kHuge, 9);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, RoutesOfLargeCopies) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        const auto route = [&](const Layout& to, const Layout& from, std::int64_t whole) {
+            return copied(*kernels, to, from, 4, whole, 12);
+        };
+        const Layout rows = strided({40, 1500}, {8000, 4}, 4);
+        const Layout step = strided({40, 1500}, {16000, 8}, 4);
+        const Layout short_rows = strided({4000, 10}, {80, 4}, 4);
+        EXPECT_EQ(route(dense({40, 1500}, 4), dense({40, 1500}, 4), 0), Route::dense);
+        EXPECT_EQ(route(dense({40, 1500}, 4), dense({40, 1500}, 4), kHuge), Route::runs);
+        EXPECT_EQ(route(dense({40, 1500}, 4), rows, 0), Route::blocks);
+        EXPECT_EQ(route(dense({40, 1500}, 4), rows, kHuge), Route::runs);
+        EXPECT_EQ(route(dense({40, 1500}, 4), step, kHuge), Route::pieces);
+        EXPECT_EQ(route(dense({4000, 10}, 4), short_rows, kHuge), Route::pieces);
+        EXPECT_EQ(route(step, dense({40, 1500}, 4), kHuge), Route::walk);
+        EXPECT_EQ(route(dense({10}, 4), dense({10}, 4), kHuge), Route::dense);
+        EXPECT_EQ(route(dense({10, 0}, 4), dense({10, 0}, 4), kHuge), Route::none);
+    }
+}
+
+// A block with a page behind it, and one before it, that nobody may touch.
+class Fenced {
+public:
+    explicit Fenced(std::size_t nbytes)
+        : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
+          room_((nbytes + page_ - 1) / page_ * page_),
+          map_(static_cast<char*>(mmap(nullptr, room_ + 2 * page_, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+        mprotect(map_, page_, PROT_NONE);
+        mprotect(map_ + page_ + room_, page_, PROT_NONE);
+    }
+    Fenced(const Fenced&) = delete;
+    Fenced& operator=(const Fenced&) = delete;
+    ~Fenced() { munmap(map_, room_ + 2 * page_); }
+    char* first() { return map_ + page_; }
+    char* last(std::size_t nbytes) { return map_ + page_ + room_ - nbytes; }
+
+private:
+    std::size_t page_;
+    std::size_t room_;
+    char* map_;
+};
+
+TEST(CopyKernels, NothingOutsideTheItemsIsRead) {
+    Fenced memory(1 << 20);
+    std::mt19937 random(17);
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (int round = 0; round < 600; ++round) {
+            const std::int64_t itemsize = random_int(random, 1, 12);
+            const Shape shape = {random_int(random, 1, 90), random_int(random, 1, 90)};
+            const Layout from = random_source(random, shape, itemsize);
+            const ByteBounds bounds = from.bounds(itemsize);
+            const auto nbytes = static_cast<std::size_t>(bounds.high - bounds.low);
+            char* const start = round % 2 == 0 ? memory.first() : memory.last(nbytes);
+            Block src(from, itemsize, 0);
+            randomise(random, src);
+            std::memcpy(start, src.bytes.data(), nbytes);
+            Block dst(dense(shape, itemsize), itemsize, 0);
+            Block expected = dst;
+            copy_naively(expected, src, itemsize);
+            copy::run_plan(plan_copy(dst.layout, from, itemsize), dst.data(), start - bounds.low,
+                           round % 3 == 0 ? kHuge : 0, *kernels);
+            ASSERT_EQ(dst.bytes, expected.bytes) << kernels->name << " round " << round;
+        }
+    }
+}
+
+// --- Parts
+
+TEST(CopyPlanPart, PartsTogetherAreTheWhole) {
+    std::mt19937 random(23);
+    for (int round = 0; round < 600; ++round) {
+        const std::int64_t itemsize = random_int(random, 1, 20);
+        const Shape shape = random_shape(random, round);
+        Block src(random_source(random, shape, itemsize), itemsize, 0);
+        Block dst(random_layout(random, shape, itemsize), itemsize, 0);
+        randomise(random, src);
+        Block expected = dst;
+        copy_naively(expected, src, itemsize);
+        const CopyPlan plan = plan_copy(dst.layout, src.layout, itemsize);
+        const std::int64_t parts = random_int(random, 1, 9);
+        std::int64_t nbytes = 0;
+        for (std::int64_t k = parts; k-- > 0;) {
+            const CopyPlan part = plan.part(k, parts);
+            nbytes += part.count * part.unit;
+            run_host(part, dst.data(), src.data(), plan.count * plan.unit);
+        }
+        ASSERT_EQ(nbytes, plan.count * plan.unit);
+        ASSERT_EQ(dst.bytes, expected.bytes) << "round " << round;
+    }
+}
+
+TEST(CopyPlanPart, CutsTheOutermostAxisThatHasEnough) {
+    const CopyPlan plan =
+        plan_copy(dense({3, 100, 50}, 4), strided({3, 100, 50}, {4, 600, 12}, 4), 4);
+    ASSERT_EQ(plan.ndim, 2);
+    EXPECT_EQ(plan.part(1, 3).extents[0], 1);
+    EXPECT_EQ(plan.part(1, 3).dst_shift, 20000);
+    EXPECT_EQ(plan.part(1, 4).extents[0], 3);
+    EXPECT_EQ(plan.part(1, 4).extents[1], 1250);
+    EXPECT_EQ(plan.part(1, 4).src_shift, 1250 * 12);
+    const CopyPlan run = plan_copy(dense({1000}, 1), dense({1000}, 1), 1);
+    EXPECT_EQ(run.part(0, 3).unit, 320);
+    EXPECT_EQ(run.part(2, 3).dst_shift, 640);
+    EXPECT_EQ(run.part(2, 3).unit, 360);
+    EXPECT_EQ(plan_copy(dense({10}, 1), dense({10}, 1), 1).part(0, 4).count, 0);
+}
+
+}  // namespace
+}  // namespace devview
