@@ -100,17 +100,17 @@ def view_bytes(make, count: int = COUNT) -> dict[str, float | None]:
 
 
 def seconds(call, repeats: int = REPEATS, rounds: int = 15) -> float:
-    """Seconds a call: the median of `rounds` loops, the loop's own cost taken off."""
+    """Seconds of the processor a call: the median of `rounds` loops, less an empty loop's."""
     times = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(repeats):
             pass
-        empty = time.perf_counter() - start
-        start = time.perf_counter()
+        empty = time.process_time() - start
+        start = time.process_time()
         for _ in range(repeats):
             call()
-        times.append((time.perf_counter() - start - empty) / repeats)
+        times.append((time.process_time() - start - empty) / repeats)
     return statistics.median(times)
 
 
@@ -161,15 +161,20 @@ def by_elements(elements: tuple[int, ...] = ELEMENTS) -> list[dict[str, object]]
 
 
 def by_live_views(live: tuple[int, ...] = LIVE) -> list[dict[str, object]]:
-    """Return what many living views of one array, and of an array each, cost in bytes and seconds.
+    """Return what many living views cost in bytes and seconds of the processor.
 
+    Slices of one view share its record; imports have one each; memoryviews are there to compare.
     `make` and `drop` are seconds a view, for all of them; `one_more` those of one more view while
     all others live; `collect` those of a whole collection.
     """
     return [
         {"live": count, "of": of, **_live(count, make)}
         for count in live
-        for of, make in (("one array", _slices()), ("an array each", _imports()))
+        for of, make in (
+            ("slices", _slices()),
+            ("imports", _imports()),
+            ("memoryviews", _memoryviews()),
+        )
     ]
 
 
@@ -183,23 +188,28 @@ def _imports():
     return lambda: dv.view(a)
 
 
+def _memoryviews():
+    a = np.zeros(16)
+    return lambda: memoryview(a)
+
+
 def _live(count: int, make) -> dict[str, float | None]:
     kept = [None] * count
     gc.collect()
     native = native_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     for i in range(count):
         kept[i] = make()
-    made = time.perf_counter()
+    made = time.process_time()
     native_after = native_bytes()
     one_more = seconds(make)
-    before = time.perf_counter()
+    before = time.process_time()
     gc.collect()
-    collected = time.perf_counter()
+    collected = time.process_time()
     size = sys.getsizeof(kept[0])
-    last = time.perf_counter()
+    last = time.process_time()
     kept.clear()
-    dropped = time.perf_counter()
+    dropped = time.process_time()
     return {
         "make_seconds": (made - start) / count,
         "one_more_seconds": one_more,
@@ -245,10 +255,10 @@ def main() -> None:
             for name in names
         )
         print(f"{row['elements']:<11}" + " ".join(cells))
-    print("\nviews alive                     made    one more     dropped   collection   bytes")
+    print("\nalive                        made    one more     dropped   collection   bytes")
     for row in figures["by_live_views"]:
         print(
-            f"{row['live']:<9} of {row['of']:<14} "
+            f"{row['live']:<9} {row['of']:<14} "
             + " ".join(
                 f"{row[f'{name}_seconds'] * 1e9:7.0f} ns  " for name in ("make", "one_more", "drop")
             )

@@ -1,12 +1,12 @@
-// Keys of ints and slices on up to three axes without suboffsets.
+// Keys of ints and slices on axes without suboffsets.
 #include "view_select.hpp"
 
 namespace devview::python {
 
-bool select_small(const View& view, const Keys& keys, SmallSelection& to) {
+bool select_plain_keys(const View& view, const Keys& keys, PlainSelection& to) {
     const int ndim = view.ndim();
-    if (ndim > Layout::kMaxSmall || view.suboffsets() != nullptr || !keys.is_plain() ||
-        keys.size() > ndim || view.format().is_packed()) {
+    if (view.suboffsets() != nullptr || !keys.is_plain() || keys.size() > ndim ||
+        view.format().is_packed()) {
         return false;
     }
     if (ndim == 0 && !keys.is_tuple()) return false;
@@ -65,8 +65,9 @@ Py_ssize_t adjust(std::int64_t extent, Py_ssize_t& start, Py_ssize_t stop, Py_ss
     return step == 1 ? span : (span - 1) / step + 1;
 }
 
-/// Axis `axis` of `view` by one part of a key: an exact int, or a slice of them. As select_small().
-bool select_axis(const View& view, int axis, PyObject* part, SmallSelection& to) noexcept {
+/// Axis `axis` of `view` by one part of a key: an exact int, or a slice of them. As
+/// select_plain_keys().
+bool select_axis(const View& view, int axis, PyObject* part, PlainSelection& to) noexcept {
     const std::int64_t extent = view.shape()[axis];
     std::int64_t stride = view.strides()[axis];
     Py_ssize_t start = 0;
@@ -95,10 +96,9 @@ bool select_axis(const View& view, int axis, PyObject* part, SmallSelection& to)
 
 }  // namespace
 
-bool select_plain(const View& view, PyObject* key, SmallSelection& to) noexcept {
+bool select_plain(const View& view, PyObject* key, PlainSelection& to) noexcept {
     const int ndim = view.ndim();
-    if (ndim < 1 || ndim > Layout::kMaxSmall || view.suboffsets() != nullptr ||
-        view.format().is_packed()) {
+    if (ndim < 1 || view.suboffsets() != nullptr || view.format().is_packed()) {
         return false;
     }
     int axis = 0;

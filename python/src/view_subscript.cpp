@@ -109,17 +109,18 @@ PackedSelection select_packed(const View& base, const Keys& keys) {
     return {base.window(chosen.view.layout(), shift), -1};
 }
 
-View small_view(const View& view, const SmallSelection& selection) {
-    return View(view.allocation(), static_cast<char*>(view.data()) + selection.shift, view.format(),
-                Layout::small(selection.axes, selection.shape, selection.strides), view.readonly(),
-                view.own_stream());
+View plain_view(const View& view, const PlainSelection& picked) {
+    return View(view.allocation(), static_cast<char*>(view.data()) + picked.shift, view.format(),
+                picked.layout(view.itemsize()), view.readonly(), view.own_stream());
 }
 
 /// Of the memory that the View object `parent` views.
-PyObject* new_small_view(PyObject* parent, const SmallSelection& selection) {
-    return new_window(parent, selection.shift, [&] {
-        return Layout::small(selection.axes, selection.shape, selection.strides);
-    });
+PyObject* new_plain_view(PyObject* parent, const PlainSelection& picked) {
+    if (picked.axes > Layout::kMaxSmall) {
+        return new_sub_view(parent, plain_view(live_view(parent), picked));
+    }
+    return new_window(parent, picked.shift,
+                      [&] { return Layout::small(picked.axes, picked.shape, picked.strides); });
 }
 
 View named_field(const View& view, PyObject* key) {
@@ -260,14 +261,14 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
         if (chosen.index >= 0) return write_packed(object, chosen.view, chosen.index, value);
         return assign(object, {chosen.view, false}, value);
     }
-    SmallSelection small;
-    if (!select_small(view, keys, small)) {
+    PlainSelection picked;
+    if (!select_plain_keys(view, keys, picked)) {
         return assign(object, select_any(view, keys), value);
     }
-    if (small.axes == 0 && plain_host(view)) {
-        return pack_plain(object, view, static_cast<char*>(view.data()) + small.shift, value);
+    if (picked.axes == 0 && plain_host(view)) {
+        return pack_plain(object, view, static_cast<char*>(view.data()) + picked.shift, value);
     }
-    assign(object, {small_view(view, small), small.axes == 0}, value);
+    assign(object, {plain_view(view, picked), picked.axes == 0}, value);
 }
 
 /// Reading the keys has released the view: as memoryview, which holds the memory before it reads
@@ -325,8 +326,8 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             const View& view = live_view(object);
             if (const char* const data = plain_element(view, key)) return read_plain(view, data);
         }
-        SmallSelection plain;
-        if (select_plain(live_view(object), key, plain)) return new_small_view(object, plain);
+        PlainSelection plain;
+        if (select_plain(live_view(object), key, plain)) return new_plain_view(object, plain);
         if (PyUnicode_Check(key)) {
             return new_sub_view(object, named_field(live_view(object), key));
         }
@@ -342,13 +343,13 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             if (packed.index >= 0) return read_packed(packed.view, packed.index);
             return new_sub_view(object, std::move(packed.view));
         }
-        SmallSelection small;
-        if (select_small(view, keys, small)) {
-            if (small.axes > 0) return new_small_view(object, small);
+        PlainSelection picked;
+        if (select_plain_keys(view, keys, picked)) {
+            if (picked.axes > 0) return new_plain_view(object, picked);
             if (plain_host(view)) {
-                return read_plain(view, static_cast<const char*>(view.data()) + small.shift);
+                return read_plain(view, static_cast<const char*>(view.data()) + picked.shift);
             }
-            return read_item(small_view(view, small));
+            return read_item(plain_view(view, picked));
         }
         Selection chosen = select_any(view, keys);
         if (chosen.item) return read_item(chosen.view);

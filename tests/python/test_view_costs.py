@@ -132,6 +132,15 @@ def test_a_result_that_goes_leaves_nothing(operation):
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
+@pytest.mark.parametrize("ndim", [4, 8, 32])
+def test_a_slice_of_many_axes_takes_one_block_of_cpp(ndim):
+    v = dv.zeros((2,) * 4 + (1,) * (ndim - 4))
+    key = (slice(1, None),) * 4
+    layout = 2 * ndim * 8
+    assert layout <= growth.view_bytes(lambda: v[key], COUNT)["native_bytes"] <= layout + 32
+
+
 def test_slices_share_one_record():
     v = dv.zeros(100)
     before = len(dv.live())
@@ -315,3 +324,63 @@ def test_bytes_live_as_long_as_their_view():
     v = view_of_new()[3:6]
     gc.collect()
     assert v.tolist() == [1, 2, 3]
+
+
+# --- Keys of ints and slices, which are read without steps between ---
+
+BOUNDS = (None, 0, 1, 2, 5, -1, -2, -9, 1 << 40, -(1 << 40), 1 << 70, -(1 << 70))
+STEPS = (None, 1, 2, 7, -1, -2, 1 << 62, 1 << 70)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_slice_of_a_vector_is_numpys(step):
+    a = np.arange(5, dtype="i4")[::-1]
+    v = dv.view(a)
+    for start in BOUNDS:
+        for stop in BOUNDS:
+            key = slice(start, stop, step)
+            assert v[key].tolist() == a[key].tolist(), key
+            assert v[key].shape == a[key].shape
+
+
+@pytest.mark.parametrize("ndim", [2, 3, 4, 6, 10])
+def test_keys_of_ints_and_slices_are_numpys(ndim):
+    shape = (3, 2, 4, 2, 3, 1, 2, 1, 2, 2)[:ndim]
+    a = np.arange(np.prod(shape), dtype="i2").reshape(shape)
+    random = np.random.default_rng(ndim)
+    for base in (a, a.T, a[::-1]):
+        v = dv.view(base)
+        for _ in range(300):
+            key = tuple(
+                int(random.integers(-extent, extent))
+                if random.random() < 0.3
+                else slice(
+                    *(
+                        None if random.random() < 0.5 else int(random.integers(-5, 6))
+                        for _ in range(2)
+                    ),
+                    int(random.choice([1, 1, 2, 3, -1])),
+                )
+                for extent in base.shape[: int(random.integers(1, ndim + 1))]
+            )
+            expected = base[key]
+            if not isinstance(expected, np.ndarray):
+                assert v[key] == expected
+                continue
+            part = v[key]
+            assert part.shape == expected.shape
+            assert part.tolist() == expected.tolist()
+            if expected.size:
+                assert part.ptr == expected.ctypes.data
+            assert part.readonly == v.readonly
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_slices_keep_device_stream_and_readonly(device):
+    v = dv.zeros((4, 4), device=device).toreadonly()
+    for part in (v[1:], v[1:, 2], v[1], v.T, v[0:0]):
+        assert part.device == v.device
+        assert part.readonly
+        assert part.stream == v.stream
+        assert part.allocation is v.allocation
+        assert part.obj is None
