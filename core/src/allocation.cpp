@@ -61,10 +61,8 @@ void Allocation::require_unused(std::uint64_t state, const char* function) const
     if (state & kFreed) throw ReleasedError(where + ": the allocation was freed");
     if (state & kBusy) throw BufferError(where + ": the allocation is being resized");
     if (state == 0) return;
-    throw BufferError(where + ": " + counted(static_cast<std::int64_t>(state & kViewMask), "view") +
-                      " and " +
-                      counted(static_cast<std::int64_t>(state >> kExportShift), "export") +
-                      " of this allocation live, limit 0");
+    throw BufferError(where + ": " + counted(views_in(state), "view") + " and " +
+                      counted(exports_in(state), "export") + " of this allocation live, limit 0");
 }
 
 /// Sets `bit` at a moment when nothing uses the block.

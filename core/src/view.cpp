@@ -79,6 +79,7 @@ View& View::operator=(View&& other) noexcept {
     layout_ = std::move(other.layout_);
     stream_ = std::move(other.stream_);
     readonly_ = other.readonly_;
+    bound_ = other.bound_;
     return *this;
 }
 
@@ -88,7 +89,7 @@ void View::release() noexcept {
     allocation_.reset();
     data_ = nullptr;
     stream_ = {};
-    uncount(last);
+    uncount(last, std::exchange(bound_, false));
 }
 
 void View::require_live(const char* function) const {

@@ -9,6 +9,7 @@
 #include "arguments.hpp"
 #include "array_import.hpp"
 #include "buffer_import.hpp"
+#include "bytes_import.hpp"
 #include "call_arguments.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
@@ -157,9 +158,10 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
                                                         : new_view(std::move(view));
 }
 
-/// view(object) without options: the two short ways, then all the protocols.
+/// view(object) without options: the short ways, then all the protocols.
 PyObject* import_plain(PyObject* object) {
     if (PyObject* const made = new_array_view(object)) return made;
+    if (PyObject* const made = new_bytes_view(object)) return made;
     std::optional<std::string> dlpack_refusal;
     try {
         if (PyObject* const made = new_dlpack_view(object)) return made;

@@ -36,10 +36,23 @@ struct ObjectOwner {
     PyObject* release;
 };
 
+/// True if its buffer's release runs nothing of anybody's: Python's own types, held elsewhere too.
+bool releases_quietly(PyObject* exporter) noexcept {
+    return exporter != nullptr &&
+           (PyByteArray_CheckExact(exporter) || PyMemoryView_Check(exporter)) &&
+           Py_REFCNT(exporter) > 1;
+}
+
 void release_buffer(void* context, Stream) noexcept {
     if (!python_alive()) return;  // the interpreter's memory goes with the process
-    const CallbackScope scope;    // outlives the owner, whose memory the GIL guards
-    const std::unique_ptr<BufferOwner> owner(static_cast<BufferOwner*>(context));
+    auto* const held = static_cast<BufferOwner*>(context);
+    if (PyGILState_Check() == 1 && releases_quietly(held->buffer.obj)) {
+        PyBuffer_Release(&held->buffer);
+        delete held;
+        return;
+    }
+    const CallbackScope scope;  // outlives the owner, whose memory the GIL guards
+    const std::unique_ptr<BufferOwner> owner(held);
     PyBuffer_Release(&owner->buffer);
 }
 
@@ -102,6 +115,21 @@ std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::siz
     }
 }
 
+std::shared_ptr<Allocation> adopt_exported(PyObject* exporter) {
+    auto owner = std::make_unique<BufferOwner>();
+    Py_buffer& buffer = owner->buffer;
+    if (PyObject_GetBuffer(exporter, &buffer, PyBUF_FULL_RO) != 0) throw py::error_already_set();
+    try {
+        auto allocation = Allocation::adopt_viewed(buffer.buf, static_cast<std::size_t>(buffer.len),
+                                                   Device{}, release_buffer, &*owner);
+        owner.release();
+        return allocation;
+    } catch (...) {
+        PyBuffer_Release(&buffer);
+        throw;
+    }
+}
+
 std::shared_ptr<Allocation> adopt_reference(PyObject* owner, void* data, std::size_t nbytes) {
     auto allocation = Allocation::adopt_viewed(data, nbytes, Device{}, release_reference, owner);
     Py_INCREF(owner);
@@ -137,6 +165,20 @@ PyObject* owner_of(const Allocation& allocation) noexcept {
     }
     if (release == release_object) return static_cast<ObjectOwner*>(allocation.context())->owner;
     return nullptr;
+}
+
+bool has_collected_owner(const Allocation& allocation) noexcept {
+    PyObject* const owner = owner_of(allocation);
+    return (owner != nullptr && PyObject_IS_GC(owner)) || has_release_callback(allocation);
+}
+
+bool owner_stays(const Allocation& allocation) noexcept {
+    const Release release = allocation.release_function();
+    if (release == release_reference) {
+        return Py_REFCNT(static_cast<PyObject*>(allocation.context())) > 1;
+    }
+    return release == release_buffer &&
+           releases_quietly(static_cast<BufferOwner*>(allocation.context())->buffer.obj);
 }
 
 bool has_release_callback(const Allocation& allocation) noexcept {

@@ -10,6 +10,10 @@ namespace devview::python {
 /// over (it is left empty). @throws std::bad_alloc  then the buffer was released.
 std::shared_ptr<Allocation> adopt_buffer(Py_buffer& buffer, void* data, std::size_t nbytes);
 
+/// An allocation over the dense bytes that `exporter` gives, its buffer held in place, born with
+/// its first view (View::Counted). @throws std::bad_alloc, py::error_already_set
+std::shared_ptr<Allocation> adopt_exported(PyObject* exporter);
+
 /// An allocation over host memory that lives as long as `owner` does, born with its first view
 /// (View::Counted). @throws std::bad_alloc
 std::shared_ptr<Allocation> adopt_reference(PyObject* owner, void* data, std::size_t nbytes);
@@ -26,6 +30,12 @@ PyObject* owner_of(const Allocation& allocation) noexcept;
 
 /// True if Python objects are held, which the collector must see.
 bool has_python_owner(const Allocation& allocation) noexcept;
+
+/// True if Python objects are held that can be part of a cycle: the collector must see them.
+bool has_collected_owner(const Allocation& allocation) noexcept;
+
+/// True if giving the memory back now would run nothing but one decrement of a count.
+bool owner_stays(const Allocation& allocation) noexcept;
 
 /// True if a Python callable will be called when the memory is given back.
 bool has_release_callback(const Allocation& allocation) noexcept;

@@ -57,8 +57,15 @@ PyObject* obj(const View& view) {
 }
 
 PyObject* transposed(PyObject* object, void*) {
-    return guarded<PyObject*>(nullptr,
-                              [&] { return new_sub_view(object, live_view(object).transpose()); });
+    return guarded<PyObject*>(nullptr, [&] {
+        const View& view = live_view(object);
+        const int ndim = view.ndim();
+        if (ndim > Layout::kMaxSmall || view.suboffsets() != nullptr || view.format().is_packed()) {
+            return new_sub_view(object, view.transpose());
+        }
+        return new_window(
+            object, 0, [&] { return Layout::small_reversed(ndim, view.shape(), view.strides()); });
+    });
 }
 
 PyObject* exports(PyObject* object, void*) {

@@ -61,7 +61,7 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
     try {
         if (host_accessible(view.device())) {
             get_host(view, buffer, flags);
-            view.allocation()->add_export();
+            view.allocation()->add_bound_export();
         } else {
             get_device(view, buffer, flags);  // the staging counts itself
         }
@@ -111,7 +111,7 @@ int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
 void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
     auto* const self = view_object(object);
     if (buffer->internal == nullptr) {
-        self->view.allocation()->drop_export();
+        self->view.allocation()->drop_bound_export();
     } else {
         const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
         buffer->internal = nullptr;

@@ -53,6 +53,9 @@ void point_to(ViewObject* self, AllocationObject* allocation) noexcept {
 void let_go(ViewObject* self) {
     if (takes_driver_lock(self->view.allocation())) {
         drop(std::move(self->view));
+    } else if (self->view.bound() && self->allocation != nullptr && self->allocation->allocation &&
+               !self->allocation->spare) {
+        self->allocation->spare = self->view.detach();
     } else {
         self->view.release();
     }
@@ -85,7 +88,10 @@ PyObject* NewView::finish() noexcept {
         point_to(self, static_cast<AllocationObject*>(known));
     }
     auto* const object = reinterpret_cast<PyObject*>(self);
-    PyObject_GC_Track(object);
+    if (self->allocation != nullptr ? self->allocation->tracked
+                                    : has_collected_owner(*allocation)) {
+        PyObject_GC_Track(object);
+    }
     return object;
 }
 
@@ -93,6 +99,15 @@ PyObject* new_view(View&& view) {
     PyObject* const object = NewView().make([&] { return View(std::move(view)); });
     if (tracing) trace_origin(*view_object(object)->view.allocation());
     return object;
+}
+
+std::shared_ptr<Allocation> bound_handle(PyObject* parent) {
+    if (takes_driver_lock(view_object(parent)->view.allocation())) return {};
+    AllocationObject* const allocation = allocation_of(parent);
+    View& view = view_object(parent)->view;
+    view.bind();
+    if (allocation->spare) return std::move(allocation->spare);
+    return view.allocation();
 }
 
 PyObject* new_sub_view(PyObject* parent, View&& view) {
@@ -114,11 +129,7 @@ AllocationObject* allocation_of(PyObject* view) {
     return self->allocation;
 }
 
-const View& live_view(PyObject* object) {
-    const View& view = view_object(object)->view;
-    if (view.released()) throw ReleasedError("operation forbidden on released View object");
-    return view;
-}
+void refuse_released() { throw ReleasedError("operation forbidden on released View object"); }
 
 void release_view(ViewObject* self) {
     if (self->exports > 0) {
@@ -140,13 +151,19 @@ void drop(View view) {
     view.release();
 }
 
-void view_dealloc(PyObject* object) {
-    auto* const self = view_object(object);
+namespace {
+
+/// True if nothing else goes with the view, or nothing that has something to let go in its turn.
+bool ends_chain(const ViewObject* self) noexcept {
+    if (self->weakrefs != nullptr) return false;
+    if (self->allocation != nullptr) return Py_REFCNT(self->allocation) > 1;
+    return self->view.released() || owner_stays(*self->view.allocation());
+}
+
+void destroy(ViewObject* self) {
+    auto* const object = reinterpret_cast<PyObject*>(self);
     PyTypeObject* const type = Py_TYPE(object);
-    PyObject_GC_UnTrack(object);
-    // A view of a memoryview of a view of ...: the chain must not become a recursion.
-    Py_TRASHCAN_BEGIN(object, view_dealloc) if (self->weakrefs != nullptr)
-        PyObject_ClearWeakRefs(object);
+    if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
     let_go(self);
     self->view.~View();
     if (self->lent_axes != nullptr && self->lent_axes != self->small_axes) {
@@ -154,6 +171,15 @@ void view_dealloc(PyObject* object) {
     }
     free_views.give(object);
     Py_DECREF(type);
+}
+
+}  // namespace
+
+void view_dealloc(PyObject* object) {
+    PyObject_GC_UnTrack(object);
+    if (ends_chain(view_object(object))) return destroy(view_object(object));
+    // A view of a memoryview of a view of ...: the chain must not become a recursion.
+    Py_TRASHCAN_BEGIN(object, view_dealloc) destroy(view_object(object));
     Py_TRASHCAN_END
 }
 
@@ -185,9 +211,11 @@ AllocationObject* object_of(std::shared_ptr<Allocation> allocation) {
     auto* self = allocation_object(free_allocations.take<AllocationObject>(allocation_type));
     void* const known = allocation->binding.load(std::memory_order_acquire);
     new (&self->allocation) std::shared_ptr<Allocation>(std::move(allocation));
+    new (&self->spare) std::shared_ptr<Allocation>();
     self->python_views = 0;
     self->weakrefs = nullptr;
-    PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
+    self->tracked = has_collected_owner(*self->allocation);
+    if (self->tracked) PyObject_GC_Track(reinterpret_cast<PyObject*>(self));
     if (known != nullptr) {
         Py_DECREF(self);
         Py_INCREF(static_cast<PyObject*>(known));
@@ -210,7 +238,9 @@ void allocation_dealloc(PyObject* object) {
     PyObject_GC_UnTrack(object);
     unbind(self);  // first: a weakref callback must not find the dying object
     if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
+    self->spare.reset();
     drop(std::move(self->allocation));
+    self->spare.~shared_ptr();
     self->allocation.~shared_ptr();
     free_allocations.give(object);
     Py_DECREF(type);
@@ -220,7 +250,8 @@ int allocation_traverse(PyObject* object, visitproc visit, void* arg) {
     const auto* const self = allocation_object(object);
     Py_VISIT(Py_TYPE(object));
     // Every holder is known to the collector: this object and the views that point to it.
-    if (self->allocation && self->allocation.use_count() == 1 + self->python_views) {
+    const Py_ssize_t known = self->python_views + (self->spare ? 2 : 1);
+    if (self->allocation && self->allocation.use_count() == known) {
         return visit_owner(*self->allocation, visit, arg);
     }
     return 0;
@@ -234,6 +265,7 @@ void allocation_finalize(PyObject* object) {
 int allocation_clear(PyObject* object) {
     auto* const self = allocation_object(object);
     unbind(self);
+    self->spare.reset();
     drop(std::move(self->allocation));
     return 0;
 }

@@ -4,7 +4,11 @@
 // Python object owns the memory, the garbage collector must see that object once: a view that is
 // the only holder shows it itself; with the second view (or v.allocation) the one AllocationObject
 // of the memory is made, all views point to it, and it shows the owner while every holder of the
-// core Allocation is a Python object. So cycles through the owner are found, and nothing else is.
+// core Allocation is a Python object. So cycles through the owner are found, and nothing else is:
+// where the owner is no object of the collector (bytes, ndarray), views are not shown to it at all.
+//
+// Views that point to an AllocationObject of host memory are bound: the GIL is the lock under which
+// they are counted, and the handle of one that goes is kept for the next.
 #pragma once
 
 #include <memory>
@@ -16,8 +20,10 @@ namespace devview::python {
 
 struct AllocationObject {
     PyObject_HEAD std::shared_ptr<Allocation> allocation;  ///< null after clear by the collector
-    Py_ssize_t python_views;                               ///< ViewObjects that point here
+    std::shared_ptr<Allocation> spare;  ///< a handle for the next view: a copy costs two atomics
+    Py_ssize_t python_views;            ///< ViewObjects that point here
     PyObject* weakrefs;
+    bool tracked;  ///< by the collector, as all views that point here
 };
 
 struct ViewObject {
@@ -42,6 +48,15 @@ inline ViewObject* view_object(PyObject* object) noexcept {
 }
 inline AllocationObject* allocation_object(PyObject* object) noexcept {
     return reinterpret_cast<AllocationObject*>(object);
+}
+
+[[noreturn]] void refuse_released();
+
+/// The view of a View object. @throws ReleasedError.
+inline const View& live_view(PyObject* object) {
+    const View& view = view_object(object)->view;
+    if (view.released()) refuse_released();
+    return view;
 }
 
 /// A new View object (new reference). @throws py::error_already_set on memory exhaustion.
@@ -71,11 +86,30 @@ private:
 /// The same for a view of the memory that the View object `parent` views.
 PyObject* new_sub_view(PyObject* parent, View&& view);
 
+/// A handle for one more bound view of the memory that the live View object `parent` views, whose
+/// AllocationObject is made if need be; null where views are not bound.
+std::shared_ptr<Allocation> bound_handle(PyObject* parent);
+
+/// A view of `parent`'s memory, items and all, made in its place: `shift` bytes from its data on,
+/// laid out as `make_layout()`, which must not throw, says. @throws ReleasedError
+template <class MakeLayout>
+PyObject* new_window(PyObject* parent, std::int64_t shift, const MakeLayout& make_layout) {
+    std::shared_ptr<Allocation> handle = bound_handle(parent);
+    NewView room;
+    const View& view = live_view(parent);  // the collector may have run
+    auto* const data = static_cast<char*>(view.data()) + shift;
+    if (!handle) {
+        return room.make([&] {
+            return View(view.allocation(), data, view.format(), make_layout(), view.readonly(),
+                        view.own_stream());
+        });
+    }
+    return room.make(
+        [&] { return View(View::Bound{}, view, std::move(handle), data, make_layout); });
+}
+
 /// The AllocationObject of a live View object, which points to it from then on (borrowed).
 AllocationObject* allocation_of(PyObject* view);
-
-/// The view of a View object. @throws ReleasedError.
-const View& live_view(PyObject* object);
 
 /// As memoryview.release(). @throws BufferError  naming the exports.
 void release_view(ViewObject* object);

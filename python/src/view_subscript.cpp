@@ -10,6 +10,7 @@
 #include "item.hpp"
 #include "view_keys.hpp"
 #include "view_object.hpp"
+#include "view_select.hpp"
 #include "view_slots.hpp"
 
 namespace devview::python {
@@ -108,55 +109,18 @@ PackedSelection select_packed(const View& base, const Keys& keys) {
     return {base.window(chosen.view.layout(), shift), -1};
 }
 
-/// What a key of integers and slices selects of up to three plain axes.
-struct SmallSelection {
-    int axes = 0;
-    std::int64_t shape[3];
-    std::int64_t strides[3];
-    std::int64_t shift = 0;  ///< bytes from the view's data pointer
-};
-
-/// False if the key or the layout is of another kind, or an index out of range: the general path
-/// tells. Allocates nothing.
-bool select_small(const View& view, const Keys& keys, SmallSelection& to) {
-    const int ndim = view.ndim();
-    if (ndim > 3 || view.suboffsets() != nullptr || !keys.is_plain() || keys.size() > ndim ||
-        view.format().is_packed()) {
-        return false;
-    }
-    if (ndim == 0 && !keys.is_tuple()) return false;
-    bool empty = false;
-    for (int axis = 0; axis < ndim; ++axis) {
-        std::int64_t extent = view.shape()[axis];
-        std::int64_t stride = view.strides()[axis];
-        empty = empty || extent == 0;
-        if (axis < keys.size() && keys[axis].kind == Key::Kind::index) {
-            const Py_ssize_t index = keys[axis].start;
-            const std::int64_t at = index < 0 ? index + extent : index;
-            if (at < 0 || at >= extent) return false;
-            to.shift += at * stride;
-            continue;
-        }
-        if (axis < keys.size()) {
-            Py_ssize_t start = keys[axis].start;
-            Py_ssize_t stop = keys[axis].stop;
-            const Py_ssize_t step = keys[axis].step;
-            extent = PySlice_AdjustIndices(static_cast<Py_ssize_t>(extent), &start, &stop, step);
-            empty = empty || extent == 0;
-            if (extent > 0) to.shift += start * stride;
-            if (__builtin_mul_overflow(stride, std::int64_t{step}, &stride)) return false;
-        }
-        to.shape[to.axes] = extent;
-        to.strides[to.axes++] = stride;
-    }
-    if (empty) to.shift = 0;  // an empty view never points past its memory
-    return true;
+View plain_view(const View& view, const PlainSelection& picked) {
+    return View(view.allocation(), static_cast<char*>(view.data()) + picked.shift, view.format(),
+                picked.layout(view.itemsize()), view.readonly(), view.own_stream());
 }
 
-View small_view(const View& view, const SmallSelection& selection) {
-    return View(view.allocation(), static_cast<char*>(view.data()) + selection.shift, view.format(),
-                Layout::small(selection.axes, selection.shape, selection.strides), view.readonly(),
-                view.own_stream());
+/// Of the memory that the View object `parent` views.
+PyObject* new_plain_view(PyObject* parent, const PlainSelection& picked) {
+    if (picked.axes > Layout::kMaxSmall) {
+        return new_sub_view(parent, plain_view(live_view(parent), picked));
+    }
+    return new_window(parent, picked.shift,
+                      [&] { return Layout::small(picked.axes, picked.shape, picked.strides); });
 }
 
 View named_field(const View& view, PyObject* key) {
@@ -297,14 +261,14 @@ void assign(PyObject* object, PyObject* key, PyObject* value) {
         if (chosen.index >= 0) return write_packed(object, chosen.view, chosen.index, value);
         return assign(object, {chosen.view, false}, value);
     }
-    SmallSelection small;
-    if (!select_small(view, keys, small)) {
+    PlainSelection picked;
+    if (!select_plain_keys(view, keys, picked)) {
         return assign(object, select_any(view, keys), value);
     }
-    if (small.axes == 0 && plain_host(view)) {
-        return pack_plain(object, view, static_cast<char*>(view.data()) + small.shift, value);
+    if (picked.axes == 0 && plain_host(view)) {
+        return pack_plain(object, view, static_cast<char*>(view.data()) + picked.shift, value);
     }
-    assign(object, {small_view(view, small), small.axes == 0}, value);
+    assign(object, {plain_view(view, picked), picked.axes == 0}, value);
 }
 
 /// Reading the keys has released the view: as memoryview, which holds the memory before it reads
@@ -362,6 +326,8 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             const View& view = live_view(object);
             if (const char* const data = plain_element(view, key)) return read_plain(view, data);
         }
+        PlainSelection plain;
+        if (select_plain(live_view(object), key, plain)) return new_plain_view(object, plain);
         if (PyUnicode_Check(key)) {
             return new_sub_view(object, named_field(live_view(object), key));
         }
@@ -377,13 +343,13 @@ PyObject* view_subscript(PyObject* object, PyObject* key) {
             if (packed.index >= 0) return read_packed(packed.view, packed.index);
             return new_sub_view(object, std::move(packed.view));
         }
-        SmallSelection small;
-        if (select_small(view, keys, small)) {
-            if (small.axes > 0) return new_sub_view(object, small_view(view, small));
+        PlainSelection picked;
+        if (select_plain_keys(view, keys, picked)) {
+            if (picked.axes > 0) return new_plain_view(object, picked);
             if (plain_host(view)) {
-                return read_plain(view, static_cast<const char*>(view.data()) + small.shift);
+                return read_plain(view, static_cast<const char*>(view.data()) + picked.shift);
             }
-            return read_item(small_view(view, small));
+            return read_item(plain_view(view, picked));
         }
         Selection chosen = select_any(view, keys);
         if (chosen.item) return read_item(chosen.view);

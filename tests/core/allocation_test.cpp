@@ -43,6 +43,79 @@ TEST(Allocation, ReleasesOnceWhenTheLastHolderGoes) {
     EXPECT_EQ(live_allocation_count(), before);
 }
 
+View bound_part(const View& of, std::int64_t shift, std::int64_t extent) {
+    auto handle = of.allocation();
+    return View(View::Bound{}, of, std::move(handle), static_cast<char*>(of.data()) + shift,
+                [&] { return Layout::vector(extent, 1); });
+}
+
+TEST(Allocation, BoundViewsAreCountedWithTheOthers) {
+    std::atomic<int> released{0};
+    auto allocation = counted(released);
+    View whole_block = whole(allocation);
+    View other = whole_block;
+    whole_block.bind();
+    EXPECT_TRUE(whole_block.bound());
+    EXPECT_EQ(allocation->views(), 2);
+    View part = bound_part(whole_block, 2, 8);
+    EXPECT_EQ(allocation->views(), 3);
+    View copy = part;
+    EXPECT_FALSE(copy.bound());
+    EXPECT_EQ(allocation->views(), 4);
+    View moved = std::move(part);
+    EXPECT_TRUE(moved.bound());
+    EXPECT_EQ(allocation->views(), 4);
+    copy = std::move(moved);
+    EXPECT_EQ(allocation->views(), 3);
+    whole_block.release();
+    other.release();
+    EXPECT_EQ(allocation->views(), 1);
+    EXPECT_THROW(allocation->free(), BufferError);
+    copy.release();
+    EXPECT_EQ(allocation->views(), 0);
+    allocation->free();
+    EXPECT_EQ(released, 1);
+}
+
+TEST(Allocation, ADetachedHandleCountsAsNoView) {
+    std::atomic<int> released{0};
+    auto allocation = counted(released);
+    View view = whole(allocation);
+    view.bind();
+    View part = bound_part(view, 0, 4);
+    std::shared_ptr<Allocation> handle = part.detach();
+    EXPECT_TRUE(part.released());
+    EXPECT_EQ(handle, allocation);
+    EXPECT_EQ(allocation->views(), 1);
+    View next(View::Bound{}, view, std::move(handle), view.data(),
+              [] { return Layout::vector(1, 1); });
+    EXPECT_EQ(allocation->views(), 2);
+    allocation.reset();
+    view.release();
+    EXPECT_EQ(released, 0);
+    next.release();
+    EXPECT_EQ(released, 1);
+}
+
+TEST(Allocation, BoundExportsAreNamedWithTheOthers) {
+    std::atomic<int> released{0};
+    const auto allocation = counted(released);
+    const View view = whole(allocation);
+    allocation->add_bound_export();
+    allocation->add_export();
+    EXPECT_EQ(allocation->exports(), 2);
+    try {
+        allocation->free();
+        FAIL() << "free() with a living view";
+    } catch (const BufferError& error) {
+        EXPECT_EQ(std::string(error.what()),
+                  "free: 1 view and 2 exports of this allocation live, limit 0");
+    }
+    allocation->drop_bound_export();
+    allocation->drop_export();
+    EXPECT_EQ(allocation->exports(), 0);
+}
+
 TEST(Allocation, FreeIsRefusedWhileAnythingUsesIt) {
     std::atomic<int> released{0};
     const auto allocation = counted(released);

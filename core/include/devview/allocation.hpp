@@ -111,12 +111,8 @@ public:
     Release release_function() const noexcept { return block_.release; }
     void* context() const noexcept { return block_.context; }
 
-    std::int64_t views() const noexcept {
-        return static_cast<std::int64_t>(state_.load() & kViewMask);
-    }
-    std::int64_t exports() const noexcept {
-        return static_cast<std::int64_t>((state_.load() & ~(kFreed | kBusy)) >> kExportShift);
-    }
+    std::int64_t views() const noexcept { return views_in(state_.load()); }
+    std::int64_t exports() const noexcept { return exports_in(state_.load()); }
     bool freed() const noexcept { return (state_.load() & kFreed) != 0; }
 
     /// Counts of views and exports; View and the exporters keep them.
@@ -131,6 +127,36 @@ public:
         }
     }
     void drop_export() noexcept { state_.fetch_sub(kExport, std::memory_order_acq_rel); }
+
+    // --- The same for a language binding that makes and drops them under one lock (Python's GIL):
+    // no atomic read-modify-write, which is most of what a short-lived one costs. All bound views
+    // together are one view to the state; a bound export belongs to a view that outlives it.
+
+    /// @throws ReleasedError  as add_view().
+    void add_bound_view() {
+        const std::uint32_t count = bound_views_.load(std::memory_order_relaxed);
+        if (count == 0) add_view();
+        bound_views_.store(count + 1, std::memory_order_relaxed);
+    }
+    void drop_bound_view() noexcept {
+        const std::uint32_t count = bound_views_.load(std::memory_order_relaxed) - 1;
+        bound_views_.store(count, std::memory_order_relaxed);
+        if (count == 0) drop_view();
+    }
+    /// A view that is counted already is a bound one from now on.
+    void bind_view() noexcept {
+        const std::uint32_t count = bound_views_.load(std::memory_order_relaxed);
+        bound_views_.store(count + 1, std::memory_order_relaxed);
+        if (count != 0) drop_view();
+    }
+    void add_bound_export() noexcept {
+        bound_exports_.store(bound_exports_.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_relaxed);
+    }
+    void drop_bound_export() noexcept {
+        bound_exports_.store(bound_exports_.load(std::memory_order_relaxed) - 1,
+                             std::memory_order_relaxed);
+    }
 
     /// Gives the block back now. Idempotent. @throws BufferError  naming how many views and exports
     /// live ("free: 2 views and 1 export of this allocation live, limit 0"); nothing is freed then.
@@ -179,6 +205,14 @@ private:
     static constexpr std::uint64_t kFreed = std::uint64_t{1} << 63;
     static constexpr std::uint64_t kBusy = std::uint64_t{1} << 62;  ///< an Exclusive lives
 
+    std::int64_t views_in(std::uint64_t state) const noexcept {
+        const auto bound = std::int64_t{bound_views_.load(std::memory_order_relaxed)};
+        return static_cast<std::int64_t>(state & kViewMask) + (bound > 0 ? bound - 1 : 0);
+    }
+    std::int64_t exports_in(std::uint64_t state) const noexcept {
+        return static_cast<std::int64_t>((state & ~(kFreed | kBusy)) >> kExportShift) +
+               bound_exports_.load(std::memory_order_relaxed);
+    }
     [[noreturn]] void refuse_view();
     [[noreturn]] void refuse_export();
     void claim(std::uint64_t bit, const char* function);
@@ -186,8 +220,10 @@ private:
     void give_back() noexcept;
 
     Block block_;
-    std::atomic<std::uint64_t> state_;  ///< freed and busy bits, exports, views
-    Allocation* previous_ = nullptr;    ///< the ledger's list
+    std::atomic<std::uint64_t> state_;           ///< freed and busy bits, exports, views
+    std::atomic<std::uint32_t> bound_views_{0};  ///< written under the binding's lock alone
+    std::atomic<std::uint32_t> bound_exports_{0};
+    Allocation* previous_ = nullptr;  ///< the ledger's list
     Allocation* next_ = nullptr;
     std::unique_ptr<std::string> made_at_{};  ///< null: unknown
 };

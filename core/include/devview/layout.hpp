@@ -67,6 +67,21 @@ public:
         return layout;
     }
 
+    /// The most axes of the makers below.
+    static constexpr int kMaxSmall = 3;
+
+    /// small() of the axes in reverse order.
+    static Layout small_reversed(int ndim, const std::int64_t* shape,
+                                 const std::int64_t* strides) noexcept {
+        Layout layout;
+        layout.ndim_ = ndim;
+        for (int i = 0; i < ndim; ++i) {
+            layout.inline_[i] = shape[ndim - 1 - i];
+            layout.inline_[ndim + i] = strides[ndim - 1 - i];
+        }
+        return layout;
+    }
+
     /// Up to three axes without suboffsets that are known to be valid. Allocates nothing.
     static Layout small(int ndim, const std::int64_t* shape, const std::int64_t* strides) noexcept {
         Layout layout;

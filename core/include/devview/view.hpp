@@ -50,6 +50,22 @@ public:
           layout_(std::forward<MakeLayout>(make_layout)()),
           readonly_(readonly) {}
 
+    /// A window on the memory of `of` at `data`, made in its place and counted by the language
+    /// binding, under whose lock it is made, moved and dropped. `handle`: of the same allocation.
+    struct Bound {};
+    template <class MakeLayout>
+    View(Bound, const View& of, std::shared_ptr<Allocation>&& handle, void* data,
+         MakeLayout&& make_layout)
+        : allocation_(std::move(handle)),
+          data_(data),
+          format_(of.format_),
+          layout_(std::forward<MakeLayout>(make_layout)()),
+          stream_(of.stream_),
+          readonly_(of.readonly_),
+          bound_(true) {
+        allocation_->add_bound_view();
+    }
+
     View(const View& other);
     View(View&& other) noexcept
         : allocation_(std::move(other.allocation_)),
@@ -57,16 +73,33 @@ public:
           format_(std::move(other.format_)),
           layout_(std::move(other.layout_)),
           stream_(std::move(other.stream_)),
-          readonly_(other.readonly_) {}
+          readonly_(other.readonly_),
+          bound_(other.bound_) {}
     View& operator=(const View& other);
     View& operator=(View&& other) noexcept;
     ~View() {
-        if (allocation_) uncount(allocation_);
+        if (allocation_) uncount(allocation_, bound_);
     }
 
     bool released() const noexcept { return allocation_ == nullptr; }
     /// Lets go of the memory; idempotent. The block is given back if this was its last holder.
     void release() noexcept;
+
+    /// Makes this view a Bound one. No-op on a released view.
+    void bind() noexcept {
+        if (!allocation_ || bound_) return;
+        allocation_->bind_view();
+        bound_ = true;
+    }
+    /// As release(), of a bound view; the handle is the caller's then, for the next one.
+    std::shared_ptr<Allocation> detach() noexcept {
+        allocation_->drop_bound_view();
+        data_ = nullptr;
+        stream_ = {};
+        bound_ = false;
+        return std::move(allocation_);
+    }
+    bool bound() const noexcept { return bound_; }
 
     void* data() const noexcept { return data_; }
     Device device() const noexcept { return allocation_ ? allocation_->device() : Device{}; }
@@ -123,8 +156,13 @@ public:
 
 private:
     /// The last holder's view needs no count any more: the allocation goes with it.
-    static void uncount(const std::shared_ptr<Allocation>& allocation) noexcept {
-        if (allocation.use_count() != 1) allocation->drop_view();
+    static void uncount(const std::shared_ptr<Allocation>& allocation, bool bound) noexcept {
+        if (allocation.use_count() == 1) return;
+        if (bound) {
+            allocation->drop_bound_view();
+        } else {
+            allocation->drop_view();
+        }
     }
     void require_live(const char* function) const;
     void require_same_objects(const Format& format) const;
@@ -137,6 +175,7 @@ private:
     Layout layout_{};
     Stream stream_{};
     bool readonly_ = false;
+    bool bound_ = false;
 };
 
 /// A view of memory at `data` inside `allocation`, checked: every reachable byte lies in the

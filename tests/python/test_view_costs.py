@@ -1,0 +1,386 @@
+"""What views cost, counted: bytes and blocks of each, and who is told of them. No times here."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import devview as dv
+from support import DEVICES
+
+LIMIT = 256  # bytes of a view of up to two axes, with the collector's share
+COUNT = 5000
+FREE_LIST = 64  # dead objects that are kept for reuse, at most
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+def load_growth():
+    spec = importlib.util.spec_from_file_location("growth", BENCH / "growth.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+growth = load_growth()
+
+
+def cube(ndim):
+    return np.zeros((2,) * ndim)
+
+
+# --- Bytes of a view ---
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("ndim", [0, 1, 2])
+def test_a_view_of_up_to_two_axes_takes_256_bytes_at_most(ndim, device):
+    v = dv.zeros((2,) * ndim, device=device)
+    assert sys.getsizeof(v) <= LIMIT
+    assert sys.getsizeof(v[...]) <= LIMIT
+    assert sys.getsizeof(v.T) <= LIMIT
+
+
+@pytest.mark.parametrize("make", ["import", "slice", "memoryview"])
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_the_bytes_that_are_measured_are_those_that_the_object_tells(make, ndim):
+    a = cube(ndim)
+    parent = dv.view(memoryview(a) if make == "memoryview" else a)
+    makes = {
+        "import": lambda: dv.view(a),
+        "slice": lambda: parent[1:],
+        "memoryview": lambda: dv.view(memoryview(a)),
+    }
+    cost = growth.view_bytes(makes[make], COUNT)
+    held = sys.getsizeof(memoryview(a)) + 200 if make == "memoryview" else 0  # and its buffer
+    kept = LIMIT * FREE_LIST / COUNT  # of the objects that were there already
+    assert sys.getsizeof(parent) - kept <= cost["object_bytes"]
+    assert cost["object_bytes"] <= LIMIT + held
+
+
+@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
+def test_a_slice_of_up_to_three_axes_takes_no_memory_of_cpp():
+    for ndim in (1, 2, 3):
+        v = dv.view(cube(ndim))
+        assert growth.view_bytes(lambda v=v: v[1:], COUNT)["native_bytes"] == 0
+
+
+@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
+def test_an_import_takes_one_record_of_cpp():
+    a = cube(2)
+    per_view = growth.view_bytes(lambda: dv.view(a), COUNT)["native_bytes"]
+    assert 0 < per_view <= 256
+
+
+@pytest.mark.parametrize("ndim", [3, 4, 64])
+def test_sizeof_tells_the_layout_that_does_not_fit_into_the_object(ndim):
+    few, many = dv.zeros((1,) * 3), dv.zeros((1,) * ndim)
+    outside = 0 if ndim <= 3 else 2 * ndim * 8
+    assert sys.getsizeof(many) == sys.getsizeof(few) + outside
+
+
+def test_sizeof_of_a_released_view_has_no_layout():
+    v = dv.zeros((1,) * 10)
+    v.release()
+    assert sys.getsizeof(v) >= sys.getsizeof(dv.zeros(1))
+
+
+# --- Blocks of each operation, whatever the number of items ---
+
+
+def blocks_of(call):
+    """Return Python's blocks that COUNT results of call() take, one by one."""
+    kept = [None] * COUNT
+    for i in range(COUNT):
+        kept[i] = call()
+    kept[:] = [None] * COUNT
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for i in range(COUNT):
+        kept[i] = call()
+    return (sys.getallocatedblocks() - before) / COUNT
+
+
+@pytest.mark.parametrize(
+    ("operation", "blocks"),
+    [("view", 1), ("slice", 1), ("memoryview", 2), ("cast", 1)],
+)
+def test_the_blocks_of_an_operation_do_not_grow_with_the_items(operation, blocks):
+    for elements in (2, 1000, 1_000_000):
+        call = growth.operations(elements)[operation]
+        assert blocks_of(call) == pytest.approx(blocks, abs=(FREE_LIST + 10) / COUNT)
+
+
+@pytest.mark.parametrize("operation", ["view", "slice", "memoryview", "cast", "shape"])
+def test_a_result_that_goes_leaves_nothing(operation):
+    call = growth.operations(1000)[operation]
+    for _ in range(100):
+        call()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(1000):
+            call()
+        assert tracemalloc.get_traced_memory()[0] - before < 1000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
+@pytest.mark.parametrize("ndim", [4, 8, 32])
+def test_a_slice_of_many_axes_takes_one_block_of_cpp(ndim):
+    v = dv.zeros((2,) * 4 + (1,) * (ndim - 4))
+    key = (slice(1, None),) * 4
+    layout = 2 * ndim * 8
+    assert layout <= growth.view_bytes(lambda: v[key], COUNT)["native_bytes"] <= layout + 32
+
+
+def test_slices_share_one_record():
+    v = dv.zeros(100)
+    before = len(dv.live())
+    kept = [v[i:] for i in range(100)]
+    assert len(dv.live()) == before
+    assert v.allocation.views == 101
+    del kept
+    assert v.allocation.views == 1
+
+
+# --- The collector ---
+
+
+@pytest.mark.parametrize("owner", [b"ab", bytearray(b"ab"), np.zeros(2)], ids=lambda o: type(o))
+def test_views_of_what_cannot_be_in_a_cycle_are_not_tracked(owner):
+    v = dv.view(owner)
+    assert not gc.is_tracked(owner)
+    assert not gc.is_tracked(v)
+    part = v[1:]
+    assert not gc.is_tracked(part)
+    assert not gc.is_tracked(v.allocation)
+
+
+def test_views_of_own_memory_are_not_tracked():
+    v = dv.zeros(2)
+    assert not any(map(gc.is_tracked, (v, v[1:], v.T, v.allocation)))
+
+
+class Owner(bytearray):
+    """A Python class: an object of it can hold anything."""
+
+
+def test_views_of_what_can_be_in_a_cycle_are_tracked_and_collected():
+    freed = []
+
+    class Told(Owner):
+        def __del__(self):
+            freed.append(True)
+
+    for with_part in (False, True):
+        owner = Told(b"abc")
+        owner.view = dv.view(owner)
+        if with_part:
+            owner.part = owner.view[1:]
+            assert gc.is_tracked(owner.part)
+        assert gc.is_tracked(owner.view)
+        del owner
+        gc.collect()
+        assert freed.pop()
+
+
+def test_a_release_callback_keeps_a_view_tracked():
+    block = bytearray(8)
+    address = dv.view(block).ptr
+    calls = []
+    v = dv.from_pointer(address, 8, "B", device="cpu", release=lambda stream: calls.append(stream))
+    assert gc.is_tracked(v)
+    holder = [v, v[1:]]
+    holder.append(holder)
+    del v, holder
+    gc.collect()
+    assert calls == [None]
+
+
+# --- The counts of views that are counted without atomics ---
+
+
+def test_views_are_counted_whoever_goes_first():
+    a = np.zeros(4)
+    v = dv.view(a)
+    first = v[1:]
+    allocation = v.allocation
+    second = first[1:]
+    assert allocation.views == 3
+    v.release()
+    assert allocation.views == 2
+    del second
+    assert allocation.views == 1
+    first.release()
+    assert allocation.views == 0
+
+
+def test_the_owner_is_let_go_with_the_last_view_though_a_slice_went_before():
+    a = np.zeros(4)
+    before = sys.getrefcount(a)
+    v = dv.view(a)
+    for _ in range(3):
+        v[1:].release()
+        v.T.T.release()
+    part = v[2:]
+    del v
+    assert sys.getrefcount(a) == before + 1
+    del part
+    assert sys.getrefcount(a) == before
+
+
+def test_free_tells_views_and_exports_and_works_when_they_have_gone():
+    allocation = dv.Allocation(16)
+    v = allocation.view()
+    part = v[4:]
+    exported = memoryview(part), memoryview(part), memoryview(v)
+    assert (allocation.views, allocation.exports) == (2, 3)
+    assert (v.exports, part.exports) == (1, 2)
+    with pytest.raises(BufferError, match="2 views and 3 exports"):
+        allocation.free()
+    with pytest.raises(BufferError, match="2 views and 3 exports"):
+        allocation.resize(32)
+    del exported
+    with pytest.raises(BufferError, match="2 views and 0 exports"):
+        allocation.free()
+    del v, part
+    assert (allocation.views, allocation.exports) == (0, 0)
+    allocation.resize(32)
+    again = allocation.view()[8:]
+    assert allocation.views == 1
+    del again
+    allocation.free()
+    assert allocation.freed
+
+
+def test_memory_info_counts_exports_of_views():
+    before = dv.memory_info("cpu").exports
+    with memoryview(dv.zeros(4)), memoryview(dv.view(b"abc")):
+        assert dv.memory_info("cpu").exports == before + 2
+    assert dv.memory_info("cpu").exports == before
+
+
+# --- Bytes and bytearrays, which are not asked for what is known ---
+
+
+@pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 5])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_bytes_are_seen_as_their_memoryview_shows_them(kind, content):
+    owner = kind(content)
+    v, m = dv.view(owner), memoryview(owner)
+    for name in [
+        "format",
+        "itemsize",
+        "shape",
+        "strides",
+        "suboffsets",
+        "ndim",
+        "nbytes",
+        "readonly",
+    ]:
+        assert getattr(v, name) == getattr(m, name)
+    assert (v.c_contiguous, v.f_contiguous, v.contiguous) == (True, True, True)
+    assert v.obj is owner
+    assert bytes(v) == content
+    assert v.ptr == np.frombuffer(m, "u1").ctypes.data or not content
+
+
+def test_a_bytearray_is_not_resized_under_a_view():
+    owner = bytearray(b"abc")
+    v = dv.view(owner)
+    part = v[1:]
+    v.release()
+    with pytest.raises(BufferError):
+        owner.append(1)
+    part[0] = 7
+    assert owner == b"a\x07c"
+    del part
+    owner.append(1)
+    assert len(owner) == 4
+
+
+def test_subclasses_of_bytes_are_asked():
+    class Text(bytes):
+        pass
+
+    owner = Text(b"abc")
+    v = dv.view(owner)
+    assert v.obj is owner
+    assert bytes(v) == b"abc"
+
+
+def test_bytes_live_as_long_as_their_view():
+    def view_of_new():
+        return dv.view(bytes([1, 2, 3] * 100))
+
+    v = view_of_new()[3:6]
+    gc.collect()
+    assert v.tolist() == [1, 2, 3]
+
+
+# --- Keys of ints and slices, which are read without steps between ---
+
+BOUNDS = (None, 0, 1, 2, 5, -1, -2, -9, 1 << 40, -(1 << 40), 1 << 70, -(1 << 70))
+STEPS = (None, 1, 2, 7, -1, -2, 1 << 62, 1 << 70)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_slice_of_a_vector_is_numpys(step):
+    a = np.arange(5, dtype="i4")[::-1]
+    v = dv.view(a)
+    for start in BOUNDS:
+        for stop in BOUNDS:
+            key = slice(start, stop, step)
+            assert v[key].tolist() == a[key].tolist(), key
+            assert v[key].shape == a[key].shape
+
+
+@pytest.mark.parametrize("ndim", [2, 3, 4, 6, 10])
+def test_keys_of_ints_and_slices_are_numpys(ndim):
+    shape = (3, 2, 4, 2, 3, 1, 2, 1, 2, 2)[:ndim]
+    a = np.arange(np.prod(shape), dtype="i2").reshape(shape)
+    random = np.random.default_rng(ndim)
+    for base in (a, a.T, a[::-1]):
+        v = dv.view(base)
+        for _ in range(300):
+            key = tuple(
+                int(random.integers(-extent, extent))
+                if random.random() < 0.3
+                else slice(
+                    *(
+                        None if random.random() < 0.5 else int(random.integers(-5, 6))
+                        for _ in range(2)
+                    ),
+                    int(random.choice([1, 1, 2, 3, -1])),
+                )
+                for extent in base.shape[: int(random.integers(1, ndim + 1))]
+            )
+            expected = base[key]
+            if not isinstance(expected, np.ndarray):
+                assert v[key] == expected
+                continue
+            part = v[key]
+            assert part.shape == expected.shape
+            assert part.tolist() == expected.tolist()
+            if expected.size:
+                assert part.ptr == expected.ctypes.data
+            assert part.readonly == v.readonly
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_slices_keep_device_stream_and_readonly(device):
+    v = dv.zeros((4, 4), device=device).toreadonly()
+    for part in (v[1:], v[1:, 2], v[1], v.T, v[0:0]):
+        assert part.device == v.device
+        assert part.readonly
+        assert part.stream == v.stream
+        assert part.allocation is v.allocation
+        assert part.obj is None
