@@ -71,12 +71,12 @@ def draw_panel(panel: Any, axis: str, series: str, points: Sequence[Result]) -> 
         panel.set_xticks(xs, [f"{x:g}" for x in xs])
         panel.minorticks_off()
     if in_bytes:
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.3 * panel.get_ylim()[1])
     else:
         scale_time(panel, points)
     panel.set_title(series, loc="left", fontsize=10, fontweight="bold")
     panel.set_xlabel(axis, fontsize=9)
-    panel.set_ylabel("bytes of each" if in_bytes else "a call", fontsize=9)
+    panel.set_ylabel("bytes of each" if in_bytes else "time of a call", fontsize=9)
     panel.grid(color="0.88", linewidth=0.6)
     panel.tick_params(labelsize=8)
     panel.legend(fontsize=8, frameon=False)
