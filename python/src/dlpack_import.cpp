@@ -217,10 +217,9 @@ PyObject* call_types_method(PyObject* object, PyObject* method, bool pass_none) 
 /// producer a seventh of its call. Left out it may mean "no order" (PyTorch), so a device's capsule
 /// is then asked for again. Nothing where `__dlpack__` is no method of the type (as nearly all are:
 /// no bound method is made to be called once) or does not know the keywords.
-Unasked call_unasked(PyObject* object) {
+Unasked call_unasked(PyObject* object, bool pass_none = cuda::runtime_chosen()) {
     PyObject* const method = _PyType_Lookup(Py_TYPE(object), names().dlpack);
     if (method == nullptr || method == Py_None) return {};
-    const bool pass_none = cuda::runtime_chosen();
     auto capsule = py::reinterpret_steal<py::object>(call_types_method(object, method, pass_none));
     if (!capsule) {
         py::error_already_set error;
@@ -279,13 +278,17 @@ namespace {
 
 /// Nothing where the object has to be asked otherwise.
 std::optional<View> import_unasked(PyObject* object, Unasked&& asked) {
-    if (!asked.capsule) return std::nullopt;
-    try {
-        return take_unasked(object, asked);
-    } catch (const AskAgain&) {
-        asked.capsule = py::object();  // deletes its tensor
+    while (asked.capsule) {
+        try {
+            return take_unasked(object, asked);
+        } catch (const AskAgain&) {
+            asked.capsule = py::object();  // deletes its tensor
+        }
+        // Of one that does not tell its device None is all that can be passed.
+        if (asked.passed_none || told_device(object)) return import_from({object}, false);
+        asked = call_unasked(object, true);
     }
-    return import_from({object}, false);
+    return std::nullopt;
 }
 
 }  // namespace

@@ -41,13 +41,13 @@ def test_an_array_comes_in_where_it_is(caster):
 def test_a_refusal_tells_the_array_the_wish_and_the_fact(caster):
     a = cp.ones((2, 3), "f4")
     assert refusal(caster.total, a) == (
-        "total(): argument 'x' (cupy.ndarray): device: memory that the host can follow (cpu, "
+        "total(): argument 'x' (ndarray): device: memory that the host can follow (cpu, "
         "pinned, managed) wanted, cuda:0 given"
     )
     assert "items: float32 wanted, float64 given" in refusal(caster.address, a.astype("f8"))
     lines = refusal(caster.pick, a).splitlines()
     assert len(lines) == 6
-    assert lines[4].endswith("(cupy.ndarray): axes: 1 wanted, 2 (shape (2, 3)) given")
+    assert lines[4].endswith("(ndarray): axes: 1 wanted, 2 (shape (2, 3)) given")
     assert caster.refused() == 0
 
 
@@ -98,7 +98,7 @@ def test_return_as_cupy_on_another_device(caster, two_devices):
 def test_return_as_cupy_orders_what_was_enqueued(caster):
     stream = dv.Stream("cuda:0")
     v = dv.empty(1 << 16, "i", device="cuda:0")
-    work = cp.cuda.ExternalStream(stream.handle)
+    work = cp.cuda.Stream.from_external(stream)
     slow_fill(cp.from_dlpack(v), 3, work)
     v.fill(8, stream=stream)
     a = caster.cupy(v)

@@ -591,6 +591,8 @@ class Torch:
         return crafted.capsule()
     def __dlpack_device__(self):
         return (self.kind, 0)
+    if not TELLS:
+        __dlpack_device__ = None
 for take in TAKE:
     host = Torch(CPU)
     take(host)
@@ -598,7 +600,7 @@ for take in TAKE:
 device = Torch(CUDA)
 view = TAKE[0](device)
 assert (view.device, view.ptr) == (dv.Device("cuda:0"), device.block.ptr), view
-assert device.streams == [-1, 1], device.streams
+assert device.streams == [-1, 1 if TELLS else None], device.streams
 assert [made.deleted for made in device.made] == [1, 0]
 view.release()
 assert [made.deleted for made in device.made] == [1, 1]
@@ -610,11 +612,14 @@ for take in TAKE:
 
 
 @pytest.mark.skipif(REAL, reason="the emulator is chosen in the middle")
+@pytest.mark.parametrize("tells", [True, False], ids=["tells its device", "does not"])
 @pytest.mark.parametrize("take", ["[dv.view, dv.View]", "[lambda x: dv.view(x, readonly=False)]"])
-def test_a_stream_is_named_to_all_producers_once_cuda_is_in_use(take):
+def test_a_stream_is_named_to_all_producers_once_cuda_is_in_use(take, tells):
     """Before that a host's producer is spared the keyword, and a device's asked a second time."""
     run_clean(
-        f"TAKE = {take}\n{ASKED_AT_ONCE}", emulate=False, env={"TESTS": __file__.rpartition("/")[0]}
+        f"TAKE, TELLS = {take}, {tells}\n{ASKED_AT_ONCE}",
+        emulate=False,
+        env={"TESTS": __file__.rpartition("/")[0]},
     )
 
 
