@@ -24,8 +24,7 @@ Ledger& Ledger::get() noexcept {
     return *ledger;
 }
 
-MemoryGauge& Ledger::row(Device device) {
-    if (device == Device{}) return host_;
+MemoryGauge& Ledger::other_row(Device device) {
     for (Row& row : rows_) {
         if (row.device == device) return row.gauge;
     }

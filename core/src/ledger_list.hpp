@@ -42,7 +42,9 @@ private:
         Device device;
         MemoryGauge gauge;
     };
-    MemoryGauge& row(Device device);
+    /// Of host memory without a search: it is what every import asks for.
+    MemoryGauge& row(Device device) { return device == Device{} ? host_ : other_row(device); }
+    MemoryGauge& other_row(Device device);
 
     mutable SpinLock mutex_;
     Allocation* first_ = nullptr;

@@ -9,6 +9,14 @@ namespace devview::python {
 
 constexpr bool asks(int flags, int what) noexcept { return (flags & what) == what; }
 
+/// True for requests that check_request() never refuses: suboffsets may come, no order is asked.
+/// memoryview's own is one.
+constexpr bool takes_any_layout(int flags) noexcept {
+    constexpr int kOrders =
+        (PyBUF_C_CONTIGUOUS | PyBUF_F_CONTIGUOUS | PyBUF_ANY_CONTIGUOUS) & ~PyBUF_STRIDES;
+    return asks(flags, PyBUF_INDIRECT) && (flags & kOrders) == 0;
+}
+
 /// @throws BufferError  "who: why".
 [[noreturn]] void refuse(const char* who, const char* why);
 
