@@ -16,7 +16,7 @@ namespace {
 
 /// From here on what is written drives more out of the caches than it leaves in them for the
 /// reader.
-constexpr std::int64_t kStreamBytes = 4 << 20;
+constexpr std::int64_t kStreamBytes = 16 << 20;
 
 }  // namespace
 

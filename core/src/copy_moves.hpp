@@ -72,8 +72,12 @@ inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std
         return kernels.gather_rows(dst, pitch, src, src_at, nbytes, rows);
     }
     const auto run = [&](const auto& move) {
-        for (std::int64_t k = 0; k < rows; ++k)
+        constexpr std::int64_t kAhead = 8;
+        for (std::int64_t k = 0; k < rows; ++k) {
+            for (std::int64_t at = 0; k + kAhead < rows && at < columns * across; at += kLine)
+                __builtin_prefetch(src + src_at[k + kAhead] + at);
             rows::row(move, dst + k * pitch, src + src_at[k], {columns, unit, across});
+        }
     };
     if (unit == 1) return run(rows::Exact<std::uint8_t>{});
     if (unit == 2) return run(rows::Exact<std::uint16_t>{});
