@@ -9,6 +9,8 @@
 
 namespace devview::copy {
 
+using rows::Axis;
+
 /// `columns` rows of the destination, dense, at dst + dst_at[i]; their units come from
 /// src + src_at[j] and the places beside it.
 struct Block {
@@ -18,11 +20,19 @@ struct Block {
     const std::int64_t* src_at;
     std::int64_t rows;
     std::int64_t columns;
+    const Axis* axis = nullptr;  ///< of all rows, where they are as far apart as its places
 };
 
 template <typename Move>
 void move_block(const Move& move, const Block& block, std::int64_t across) noexcept {
     const std::int64_t unit = move.unit();
+    if (block.axis != nullptr) {
+        for (std::int64_t i = 0; i < block.columns; ++i) {
+            rows::row(move, block.dst + block.dst_at[i], block.src + block.src_at[0] + i * across,
+                      {block.rows, unit, block.axis->src});
+        }
+        return;
+    }
     const std::int64_t rows = block.rows;
     const std::int64_t* const __restrict src_at = block.src_at;
     for (std::int64_t i = 0; i < block.columns; ++i) {
