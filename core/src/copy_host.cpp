@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "copy_moves.hpp"
 #include "copy_task.hpp"
 #include "copy_walk.hpp"
 #include "devview/copy_plan.hpp"
@@ -16,7 +17,34 @@ namespace {
 
 /// From here on what is written drives more out of the caches than it leaves in them for the
 /// reader.
-constexpr std::int64_t kStreamBytes = 4 << 20;
+constexpr std::int64_t kStreamBytes = 16 << 20;
+
+/// One block of few units, which is done before others have chosen how.
+bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {
+    constexpr std::int64_t kMost = 32;
+    const std::int64_t unit = plan.unit;
+    if (plan.ndim != 2 || plan.dst_strides[1] != unit || unit > 16) return false;
+    const std::int64_t columns = plan.extents[0];
+    const std::int64_t rows = plan.extents[1];
+    if (std::max(rows, columns) > kMost) return false;
+    const bool squares = plan.src_strides[0] == unit && (unit & (unit - 1)) == 0 &&
+                         std::min(rows, columns) * unit >= 16;
+    if (!squares && plan.count > 128) return false;
+    std::int64_t dst_at[kMost];
+    std::int64_t src_at[kMost];
+    for (std::int64_t k = 0; k < columns; ++k)
+        dst_at[k] = k * plan.dst_strides[0];
+    for (std::int64_t k = 0; k < rows; ++k)
+        src_at[k] = k * plan.src_strides[1];
+    if (squares) {
+        const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+        kernels.transpose[size](dst, dst_at, src, src_at, rows, columns);
+    } else {
+        move_units({dst, dst_at, src, src_at, rows, columns, nullptr}, unit, plan.src_strides[0],
+                   kernels);
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -26,6 +54,7 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     dst += plan.dst_shift;
     src += plan.src_shift;
     const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
+    if (run_small(plan, dst, src, kernels)) return Route::blocks;
     Task task;
     if (plan.ndim > 0) {
         arrange_task(plan, kernels, task);

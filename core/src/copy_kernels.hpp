@@ -14,7 +14,7 @@ constexpr std::int64_t kLine = 64;
 /// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
 /// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
 struct Program {
-    static constexpr int kMost = 48;  // phases * windows
+    static constexpr int kMost = 96;  // phases * windows
     int phases;
     int windows;
     std::int64_t places[kMost];                 ///< of each piece from the period's first byte

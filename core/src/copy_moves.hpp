@@ -9,6 +9,8 @@
 
 namespace devview::copy {
 
+using rows::Axis;
+
 /// `columns` rows of the destination, dense, at dst + dst_at[i]; their units come from
 /// src + src_at[j] and the places beside it.
 struct Block {
@@ -18,11 +20,19 @@ struct Block {
     const std::int64_t* src_at;
     std::int64_t rows;
     std::int64_t columns;
+    const Axis* axis = nullptr;  ///< of all rows, where they are as far apart as its places
 };
 
 template <typename Move>
 void move_block(const Move& move, const Block& block, std::int64_t across) noexcept {
     const std::int64_t unit = move.unit();
+    if (block.axis != nullptr) {
+        for (std::int64_t i = 0; i < block.columns; ++i) {
+            rows::row(move, block.dst + block.dst_at[i], block.src + block.src_at[0] + i * across,
+                      {block.rows, unit, block.axis->src});
+        }
+        return;
+    }
     const std::int64_t rows = block.rows;
     const std::int64_t* const __restrict src_at = block.src_at;
     for (std::int64_t i = 0; i < block.columns; ++i) {
@@ -72,8 +82,12 @@ inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std
         return kernels.gather_rows(dst, pitch, src, src_at, nbytes, rows);
     }
     const auto run = [&](const auto& move) {
-        for (std::int64_t k = 0; k < rows; ++k)
+        constexpr std::int64_t kAhead = 8;
+        for (std::int64_t k = 0; k < rows; ++k) {
+            for (std::int64_t at = 0; k + kAhead < rows && at < columns * across; at += kLine)
+                __builtin_prefetch(src + src_at[k + kAhead] + at);
             rows::row(move, dst + k * pitch, src + src_at[k], {columns, unit, across});
+        }
     };
     if (unit == 1) return run(rows::Exact<std::uint8_t>{});
     if (unit == 2) return run(rows::Exact<std::uint16_t>{});

@@ -104,7 +104,7 @@ bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
     const std::int64_t phases = period / kLane;
     const auto step = checked::magnitude(repeated.src);
     if (phases > kLane || repeated.src == 0 || step > 16 * kLane) return false;
-    if (along.extent < 2 * period / unit) return false;
+    if (along.extent < 4 * period / unit) return false;
     const auto most = static_cast<int>(std::min(moves_of(unit), Program::kMost / phases));
     items = period / unit;
     program.phases = static_cast<int>(phases);

@@ -22,10 +22,7 @@ constexpr std::int64_t kShort = 16;
 /// Bytes that stay in the first cache while another axis is gone through.
 constexpr std::int64_t kBlockBytes = 8192;
 
-struct Bytes16 {
-    std::uint64_t low;
-    std::uint64_t high;
-};
+typedef std::uint64_t Bytes16 __attribute__((vector_size(16)));
 
 // Any address is legal: loads and stores go through memcpy.
 template <typename T>

@@ -43,8 +43,9 @@ public:
         }
         stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
         slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
-        fills_ = task.inner == Inner::moves && task.along.ndim == 1 && task.along.axes[0].src == 0;
-        one_block_ = task.inner != Inner::program &&
+        fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
+                 task.along.axes[0].src == 0;
+        one_block_ = task.inner != Inner::program && !fills_ &&
                      next(0, task.across.extent, width_) == task.across.extent &&
                      next(0, task.along.extent, height_) == task.along.extent;
         if (one_block_) find_tables(0, 0, task.across.extent, task.along.extent);
@@ -87,6 +88,10 @@ private:
     }
 
     void plane(char* dst, const char* src) noexcept {
+        if (fills_) {
+            constexpr std::int64_t kHere = 0;
+            return repeat_units({dst, &kHere, src, nullptr, task_.along.extent, 1}, task_.unit, 0);
+        }
         if (one_block_) {
             return block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
         }
@@ -142,8 +147,6 @@ private:
             return kernels_.run_pattern(task_.program, dst + dst_at[0], task_.unit, src, src_at,
                                         rows);
         }
-        if (fills_)
-            return repeat_units({dst, dst_at, src, src_at, rows, columns}, task_.unit, across_);
         if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
@@ -157,7 +160,8 @@ private:
 
     void moves(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
                std::int64_t rows, std::int64_t columns) const noexcept {
-        move_units({dst, dst_at, src, src_at, rows, columns}, task_.unit, across_, kernels_);
+        const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
+        move_units({dst, dst_at, src, src_at, rows, columns, axis}, task_.unit, across_, kernels_);
     }
 
     void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,

@@ -38,6 +38,13 @@ public:
         return taken;
     }
 
+    /// The inner `part` places of an axis, whose extent is a multiple of it.
+    Axis split(int axis, std::int64_t part) noexcept {
+        const Axis inner{part, axes_[axis].dst, axes_[axis].src};
+        axes_[axis] = {axes_[axis].extent / part, inner.dst * part, inner.src * part};
+        return inner;
+    }
+
     /// As take(), in the direction in which the source goes forward.
     Axis take_forward(int axis) noexcept {
         Axis taken = take(axis);
@@ -84,7 +91,10 @@ public:
     void extend_along(std::int64_t most) noexcept {
         for (;;) {
             const int axis = next_along(task_->along.extent * task_->unit);
-            if (axis < 0 || axes_[axis].extent > most / task_->along.extent) return;
+            if (axis < 0) return;
+            // Short runs are worth finding offsets again and again.
+            const bool fits = axes_[axis].extent <= most / task_->along.extent;
+            if (!fits && task_->along.extent >= kFew) return;
             task_->along.push_outside(take(axis));
         }
     }
@@ -104,6 +114,7 @@ public:
     }
 
 private:
+    static constexpr std::int64_t kFew = 64;
     static constexpr std::int64_t kEndless = checked::kMax;
     int count_;
     Axis axes_[kMaxNdim];
@@ -167,12 +178,18 @@ bool arrange_pattern(Deal& deal, Task& task) noexcept {
     AxisRun& along = task.along;
     along.push_outside(tried.take(tried.last()));
     for (;;) {
-        const int axis = tried.next_along(along.extent * task.unit);
-        if (axis < 0 || (along.extent * tried[axis].extent * task.unit > 2 * kLine &&
-                         along.extent * task.unit >= 16)) {
-            break;
+        const std::int64_t made = along.extent * task.unit;
+        const int axis = tried.next_along(made);
+        if (axis < 0) break;
+        if (made * tried[axis].extent <= kLine) {
+            along.push_outside(tried.take(axis));
+            continue;
         }
-        along.push_outside(tried.take(axis));
+        std::int64_t part = kLine / made;
+        while (part > 1 && tried[axis].extent % part != 0)
+            --part;
+        if (part > 1) along.push_outside(tried.split(axis, part));
+        break;
     }
     const std::int64_t nbytes = along.extent * task.unit;
     if (!make_pattern(along, task.unit, task.program)) {
@@ -206,7 +223,7 @@ bool arrange_shuffles(Deal& deal, int across, const CopyPlan& plan, const Kernel
     if (across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task)) {
         return true;
     }
-    return plan.count >= 1024 && arrange_pattern(deal, task);
+    return plan.count >= 4096 && arrange_pattern(deal, task);
 }
 
 }  // namespace

@@ -84,17 +84,31 @@ py::object copy_object(const py::object& object, const py::object& device, const
     return made(copied);
 }
 
+/// Two views whose items are copied while the GIL is held: neither can go in the meantime.
+bool copies_at_once(PyObject* dst, PyObject* src, PyObject* stream) {
+    constexpr std::int64_t kFew = 4096;  // as copy_items()
+    if (stream != nullptr || !is_view(dst) || !is_view(src)) return false;
+    const View& target = live_view(dst);
+    const View& source = live_view(src);
+    return target.device().type == DeviceType::cpu && source.device().type == DeviceType::cpu &&
+           target.format() == source.format() && source.nbytes() <= kFew;
+}
+
 // Without pybind11's dispatcher, which costs more than a small copy.
-PyObject* copyto(PyObject* /*module*/, PyObject* const* values, Py_ssize_t count,
-                 PyObject* names) {
+PyObject* copyto(PyObject* /*module*/, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
-        const View target = import_view(arguments.require(0));
-        const View source = import_view(arguments.require(1));
+        PyObject* const dst = arguments.require(0);
+        PyObject* const src = arguments.require(1);
+        if (copies_at_once(dst, src, arguments[2]) && !live_view(dst).readonly()) {
+            assign_items("copyto", live_view(dst), live_view(src), {});
+            Py_RETURN_NONE;
+        }
+        const View target = import_view(dst);
+        const View source = import_view(src);
         if (target.readonly()) throw BufferError("copyto: dst is read-only");
         const Device where = stream_device(target.device(), source.device());
-        assign_items("copyto", target, source,
-                     read_stream(arguments[2], where));
+        assign_items("copyto", target, source, read_stream(arguments[2], where));
         Py_RETURN_NONE;
     });
 }

@@ -48,6 +48,7 @@ std::vector<const Kernels*> usable_kernels() {
 struct Calls {
     std::array<int, 5> transpose{};
     int program = 0;
+    int pattern = 0;
     int stream = 0;
     int rows = 0;
     int fence = 0;
@@ -76,6 +77,14 @@ Kernels counting(const Kernels& kernels) {
                                   std::int64_t periods) noexcept {
             ++calls.program;
             counted->run_program(program, dst, src, periods);
+        };
+    }
+    if (kernels.run_pattern != nullptr) {
+        counting.run_pattern = [](const copy::Program& program, char* dst, std::int64_t nbytes,
+                                  const char* src, const std::int64_t* src_at,
+                                  std::int64_t count) noexcept {
+            ++calls.pattern;
+            counted->run_pattern(program, dst, nbytes, src, src_at, count);
         };
     }
     counting.stream = [](char* dst, const char* src, std::int64_t nbytes) noexcept {
@@ -178,11 +187,11 @@ TEST(CopyKernels, LargeTransposesAreStreamedByTiles) {
             const std::int64_t itemsize = std::int64_t{1} << size;
             for (const int misaligned : {0, 1, 32, 63}) {
                 const Kernels counting_kernels = counting(*kernels);
-                EXPECT_EQ(copied(counting_kernels, dense({131, 1200}, itemsize),
-                                 columns_first(131, 1200, itemsize), itemsize, kHuge, misaligned),
+                EXPECT_EQ(copied(counting_kernels, dense({300, 1200}, itemsize),
+                                 columns_first(300, 1200, itemsize), itemsize, kHuge, misaligned),
                           Route::tiles);
                 EXPECT_GE(calls.transpose[size], 1);
-                EXPECT_GE(calls.stream, 131);
+                EXPECT_GE(calls.stream, 300);
                 EXPECT_EQ(calls.fence, 1);
             }
         }
@@ -193,10 +202,10 @@ TEST(CopyKernels, LargeRecordsAreStreamedByTiles) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (const std::int64_t itemsize : {3, 5, 6, 12, 24, 32}) {
             const Kernels counting_kernels = counting(*kernels);
-            EXPECT_EQ(copied(counting_kernels, dense({50, 700}, itemsize),
-                             columns_first(50, 700, itemsize), itemsize, kHuge, 5),
+            EXPECT_EQ(copied(counting_kernels, dense({120, 700}, itemsize),
+                             columns_first(120, 700, itemsize), itemsize, kHuge, 5),
                       Route::tiles);
-            EXPECT_GE(calls.stream, 50);
+            EXPECT_GE(calls.stream, 120);
             EXPECT_EQ(calls.transpose, (std::array<int, 5>{}));
         }
     }
@@ -239,6 +248,41 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                     << itemsize << " " << step;
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, 0, 9);
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, kHuge, 9);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, ShortRowsArePatternsOfShuffles) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        const Inner expected = kernels->run_pattern == nullptr ? Inner::moves : Inner::pattern;
+        const std::pair<std::int64_t, std::int64_t> cases[] = {{1, 29}, {1, 7},  {2, 10}, {4, 4},
+                                                               {3, 6},  {1, 13}, {8, 3}};
+        for (const auto& [itemsize, extent] : cases) {
+            for (const std::int64_t step : {2, -1}) {
+                const Shape shape = {40, 140, extent};
+                const Layout to = dense(shape, itemsize);
+                const std::int64_t row = 3 * itemsize * extent;
+                const Layout from = strided(shape, {-140 * row, row, step * itemsize}, itemsize);
+                EXPECT_EQ(inner_of(to, from, itemsize, *kernels), expected)
+                    << itemsize << " " << extent << " " << step;
+                const Kernels counting_kernels = counting(*kernels);
+                copied(counting_kernels, to, from, itemsize, 0, 3);
+                EXPECT_EQ(calls.pattern > 0, expected == Inner::pattern);
+                EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, 3), Route::pieces);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, BroadcastRowsAreFilled) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t itemsize : {1, 2, 3, 4, 8, 12, 16, 24}) {
+            for (const std::int64_t extent : {1, 5, 31, 32, 33, 300, 9000}) {
+                const Layout to = dense({3, extent}, itemsize);
+                const Layout from = strided({3, extent}, {-2 * itemsize, 0}, itemsize);
+                copied(*kernels, to, from, itemsize, 0, 1);
+                copied(*kernels, to, from, itemsize, kHuge, 1);
             }
         }
     }
