@@ -57,8 +57,7 @@ public:
         const bool equal = Format::of_node(&dst.format) == Format::of_node(&src.format);
         if (dst.format.itemsize == 0) return;
         if (equal) {
-            leaves_.push_back({plan_copy(dst.layout, src.layout, dst.format.itemsize), dst.offset,
-                               src.offset, Plain{}});
+            add_bytes(dst, src);
         } else if (dst.format.kind == Kind::record) {
             add_members(dst, src);
         } else if (dst.format.kind == Kind::array) {
@@ -97,15 +96,20 @@ private:
     }
 
     void add_scalar(const Side& dst, const Side& src) {
-        const CopyPlan plan = plan_items(dst.layout, src.layout);
         const NumberType to = number_type(dst.format);
-        if (to.number != Number::none) {
-            leaves_.push_back(
-                {plan, dst.offset, src.offset, NumberConversion(to, number_type(src.format))});
-        } else {
-            leaves_.push_back(
-                {plan, dst.offset, src.offset, TextConversion(dst.format, src.format)});
+        if (to.number == Number::none) {
+            leaves_.push_back({plan_items(dst.layout, src.layout), dst.offset, src.offset,
+                               TextConversion(dst.format, src.format)});
+            return;
         }
+        const NumberConversion conversion(to, number_type(src.format));
+        if (conversion.identity()) return add_bytes(dst, src);
+        leaves_.push_back({plan_items(dst.layout, src.layout), dst.offset, src.offset, conversion});
+    }
+
+    void add_bytes(const Side& dst, const Side& src) {
+        leaves_.push_back({plan_copy(dst.layout, src.layout, dst.format.itemsize), dst.offset,
+                           src.offset, Plain{}});
     }
 
     static void run_leaf(const Leaf& leaf, char* dst, const char* src) noexcept {
