@@ -49,9 +49,10 @@ using Encoded = RunCompiled<Encode<float>>;
 constexpr std::int64_t kBlock = 256;
 constexpr std::int64_t kLanes = 8;
 
-__attribute__((target("avx2,f16c"))) bool decode_block(char* dst, const char* src) noexcept {
+__attribute__((target("avx2,f16c"))) bool decode_block(char* dst, const char* src,
+                                                       std::int64_t count) noexcept {
     __m256 unordered = _mm256_setzero_ps();
-    for (std::int64_t i = 0; i < kBlock; i += kLanes) {
+    for (std::int64_t i = 0; i < count; i += kLanes) {
         const __m256 values = _mm256_cvtph_ps(rows::load<__m128i>(src + i * kHalfSize));
         unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
         _mm256_storeu_ps(reinterpret_cast<float*>(dst + i * kFloatSize), values);
@@ -59,9 +60,10 @@ __attribute__((target("avx2,f16c"))) bool decode_block(char* dst, const char* sr
     return _mm256_movemask_ps(unordered) == 0;
 }
 
-__attribute__((target("avx2,f16c"))) bool encode_block(char* dst, const char* src) noexcept {
+__attribute__((target("avx2,f16c"))) bool encode_block(char* dst, const char* src,
+                                                       std::int64_t count) noexcept {
     __m256 unordered = _mm256_setzero_ps();
-    for (std::int64_t i = 0; i < kBlock; i += kLanes) {
+    for (std::int64_t i = 0; i < count; i += kLanes) {
         const __m256 values = _mm256_loadu_ps(reinterpret_cast<const float*>(src + i * kFloatSize));
         unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values, values, _CMP_UNORD_Q));
         rows::store(dst + i * kHalfSize, _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
@@ -70,23 +72,25 @@ __attribute__((target("avx2,f16c"))) bool encode_block(char* dst, const char* sr
 }
 
 void decode_halves(char* dst, const char* src, std::int64_t count, const SmallFloat& small) {
-    std::int64_t at = 0;
-    for (; at + kBlock <= count; at += kBlock) {
+    const std::int64_t whole = count - count % kLanes;
+    for (std::int64_t at = 0; at < whole; at += kBlock) {
+        const std::int64_t part = std::min(kBlock, whole - at);
         char* const to = dst + at * kFloatSize;
         const char* const from = src + at * kHalfSize;
-        if (!decode_block(to, from)) Decoded::avx2(to, from, kBlock, small);
+        if (!decode_block(to, from, part)) Decoded::avx2(to, from, part, small);
     }
-    Decoded::avx2(dst + at * kFloatSize, src + at * kHalfSize, count - at, small);
+    Decoded::avx2(dst + whole * kFloatSize, src + whole * kHalfSize, count - whole, small);
 }
 
 void encode_halves(char* dst, const char* src, std::int64_t count, const SmallFloat& small) {
-    std::int64_t at = 0;
-    for (; at + kBlock <= count; at += kBlock) {
+    const std::int64_t whole = count - count % kLanes;
+    for (std::int64_t at = 0; at < whole; at += kBlock) {
+        const std::int64_t part = std::min(kBlock, whole - at);
         char* const to = dst + at * kHalfSize;
         const char* const from = src + at * kFloatSize;
-        if (!encode_block(to, from)) Encoded::avx2(to, from, kBlock, small);
+        if (!encode_block(to, from, part)) Encoded::avx2(to, from, part, small);
     }
-    Encoded::avx2(dst + at * kHalfSize, src + at * kFloatSize, count - at, small);
+    Encoded::avx2(dst + whole * kHalfSize, src + whole * kFloatSize, count - whole, small);
 }
 
 constexpr Runs kDecoded{Decoded::plain, decode_halves, decode_halves};

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "plan_parts.hpp"
+
 namespace devview::convert {
 namespace {
 
@@ -16,22 +18,6 @@ constexpr std::int64_t kLine = 64;
 constexpr std::int64_t kGathered = 128;
 /// A row of a block that is worth a call of the conversion.
 constexpr std::int64_t kRowItems = 32;
-
-template <typename T>
-void gather(char* dense, const char* src, Axis row, Axis across, bool crosswise) noexcept {
-    if (crosswise) return rows::plane_of_tiles<T>(dense, src, row, across);
-    rows::plane_of_rows(rows::Exact<T>{}, dense, src, row, across);
-}
-
-void gather(char* dense, const char* src, Axis row, Axis across, std::int64_t size,
-            bool crosswise) noexcept {
-    if (size == 1) return gather<std::uint8_t>(dense, src, row, across, crosswise);
-    if (size == 2) return gather<std::uint16_t>(dense, src, row, across, crosswise);
-    if (size == 4) return gather<std::uint32_t>(dense, src, row, across, crosswise);
-    if (size == 8) return gather<std::uint64_t>(dense, src, row, across, crosswise);
-    if (size == 16) return gather<rows::Bytes16>(dense, src, row, across, crosswise);
-    rows::plane_of_rows(rows::Any{size}, dense, src, row, across);
-}
 
 template <typename Move>
 void scatter(const Move& move, char* dst, const char* dense, Axis along, Axis other) noexcept {
@@ -77,7 +63,10 @@ Blocks choose_blocks(const NumberConversion& conversion, const rows::Walk& walk)
     if (walk.pattern == rows::Pattern::kTiles) {  // lines of the source are read whole
         const std::int64_t side = std::max(kLine / conversion.src_size(), kRowItems);
         const std::int64_t other = std::min({walk.other.extent, side, most});
-        return {std::min(walk.along.extent, most / other), other};
+        // Rows that are converted to their place need no buffer there.
+        const bool in_place = dense_target(conversion, walk) && walk.along.extent >= kRowItems;
+        const std::int64_t items = in_place ? kBufferBytes / conversion.src_size() : most;
+        return {std::min(walk.along.extent, items / other), other};
     }
     if (walk.pattern == rows::Pattern::kBlocks) {
         const std::int64_t other = std::min(walk.other.extent, rows::kShort);
@@ -94,15 +83,17 @@ Blocks choose_blocks(const NumberConversion& conversion, const rows::Walk& walk)
 /// A block that lies dense at `src`.
 void convert_dense(const NumberConversion& conversion, const rows::Walk& walk, Axis along,
                    Axis other, char* dst, const char* src) noexcept {
-    const bool dense = dense_target(conversion, walk);
-    if (dense && (other.extent == 1 || along.extent >= kRowItems)) {
+    const std::int64_t count = along.extent * other.extent;
+    const bool fits = count * conversion.dst_size() <= kBufferBytes;
+    if (dense_target(conversion, walk) &&
+        (other.extent == 1 || along.extent >= kRowItems || !fits)) {
         const std::int64_t row = along.extent * conversion.src_size();
         for (std::int64_t k = 0; k < other.extent; ++k)
             conversion.run(dst + k * other.dst, src + k * row, along.extent);
         return;
     }
     alignas(64) char made[kBufferBytes];
-    conversion.run(made, src, along.extent * other.extent);
+    conversion.run(made, src, count);
     scatter(dst, made, along, other, conversion.dst_size());
 }
 
@@ -113,7 +104,7 @@ __attribute__((noinline)) void convert_gathered(const NumberConversion& conversi
     const std::int64_t size = conversion.src_size();
     const Axis row{along.extent, size, along.src};
     const Axis across{other.extent, along.extent * size, other.src};
-    gather(buffer, src, row, across, size, walk.pattern == rows::Pattern::kTiles);
+    run_host(plane_plan(size, across, row), buffer, src);
     convert_dense(conversion, walk, along, other, dst, buffer);
 }
 

@@ -92,6 +92,28 @@ PlanCut cut_writes(const CopyPlan& plan, std::int64_t nbytes, std::int64_t writt
     return cut.parts == 1 || writes_apart(plan, written) ? cut : PlanCut{};
 }
 
+CopyPlan plane_plan(std::int64_t unit, const rows::Axis& outer, const rows::Axis& inner) noexcept {
+    CopyPlan plan;
+    plan.ndim = 0;
+    plan.unit = unit;
+    plan.count = outer.extent * inner.extent;
+    plan.dst_shift = 0;
+    plan.src_shift = 0;
+    for (const rows::Axis& axis : {outer, inner}) {
+        if (axis.extent == 1) continue;
+        plan.extents[plan.ndim] = axis.extent;
+        plan.dst_strides[plan.ndim] = axis.dst;
+        plan.src_strides[plan.ndim++] = axis.src;
+    }
+    const int last = plan.ndim - 1;
+    if (last >= 0 && plan.dst_strides[last] == unit && plan.src_strides[last] == unit) {
+        plan.unit *= plan.extents[last];
+        plan.count /= plan.extents[last];
+        plan.ndim = last;
+    }
+    return plan;
+}
+
 void copy_in_parts(const CopyPlan& plan, void* dst, const void* src) {
     std::int64_t nbytes = 0;
     if (!checked::mul(plan.count, plan.unit, nbytes) || !checked::mul(nbytes, 2, nbytes)) {

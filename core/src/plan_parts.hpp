@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "copy_rows.hpp"
 #include "devview/copy_plan.hpp"
 #include "workers.hpp"
 
@@ -34,6 +35,9 @@ PlanCut cut_plan(const CopyPlan& plan, std::int64_t nbytes, Cutting cutting, std
 /// which threads must not write at once.
 PlanCut cut_writes(const CopyPlan& plan, std::int64_t nbytes, std::int64_t written,
                    Cutting cutting);
+
+/// The plan of a plane of units: two axes, in the order given.
+CopyPlan plane_plan(std::int64_t unit, const rows::Axis& outer, const rows::Axis& inner) noexcept;
 
 /// run_host(), on threads where the plan is large and its destination does not overlap itself.
 /// @throws LayoutError  as workers::parts_for(); nothing is written then.
