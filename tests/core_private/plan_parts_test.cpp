@@ -162,5 +162,27 @@ TEST(PlanParts, LargeCopiesFillsAndConversionsAreShared) {
     EXPECT_EQ(std::count(copied.begin(), copied.end(), 7.0), dense.size());
 }
 
+TEST(PlanParts, LargeComparisonsAreSharedUnlessTheyDifferSoon) {
+    ASSERT_TRUE(kThreadsAreSet);
+    Large a;
+    Large b;
+    const FormatNode& node = *Format("d").node();
+    const auto equal = [&] {
+        return equal_host(node, a.layout, a.items.data(), node, b.layout, b.items.data());
+    };
+    const std::int64_t before = workers::counts().works;
+    EXPECT_TRUE(equal());
+    EXPECT_EQ(workers::counts().works, before + 1);
+    for (const std::int64_t row : {std::int64_t{300}, std::int64_t{700}, Large::kRows - 1}) {
+        b.at(row, Large::kColumns - 1) += 1;
+        EXPECT_FALSE(equal()) << row;
+        b.at(row, Large::kColumns - 1) -= 1;
+    }
+    EXPECT_EQ(workers::counts().works, before + 4);
+    b.at(0, 0) += 1;
+    EXPECT_FALSE(equal());
+    EXPECT_EQ(workers::counts().works, before + 4);
+}
+
 }  // namespace
 }  // namespace devview
