@@ -1,5 +1,5 @@
-// Floats to integers by AVX-512, which has an instruction for every pair: truncated, saturated, NaN
-// as 0; private to the core.
+// Floats to integers by vectors: truncated, saturated, NaN as 0. AVX-512 has an instruction for
+// every pair, AVX2 for those by way of int32; private to the core.
 #pragma once
 
 #include <cstdint>
@@ -146,5 +146,80 @@ DEVVIEW_FOR_AVX512 std::int64_t truncate(char* dst, const char* src, std::int64_
 }
 
 }  // namespace devview::convert::avx512
+
+namespace devview::convert::avx2 {
+
+#define DEVVIEW_LANES DEVVIEW_FOR_AVX2 static inline
+
+/// Eight floats to int32, no higher than `high`, no lower than `low`.
+DEVVIEW_LANES __m256i int32_of(const char* src, float low, float high) noexcept {
+    const __m256 v = _mm256_loadu_ps(reinterpret_cast<const float*>(src));
+    const __m256 number = _mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q));
+    const __m256 inside =
+        _mm256_min_ps(_mm256_max_ps(number, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+    const __m256i made = _mm256_cvttps_epi32(inside);
+    if (high < 0x1p31f) return made;
+    // 2^31 is no int32: what is above the highest of them became INT32_MIN, and is turned over.
+    const __m256 beyond = _mm256_cmp_ps(v, _mm256_set1_ps(0x1p31f), _CMP_GE_OQ);
+    return _mm256_xor_si256(made, _mm256_castps_si256(beyond));
+}
+
+DEVVIEW_LANES __m128i int32_of(const char* src, double low, double high) noexcept {
+    const __m256d v = _mm256_loadu_pd(reinterpret_cast<const double*>(src));
+    const __m256d number = _mm256_and_pd(v, _mm256_cmp_pd(v, v, _CMP_ORD_Q));
+    return _mm256_cvttpd_epi32(
+        _mm256_min_pd(_mm256_max_pd(number, _mm256_set1_pd(low)), _mm256_set1_pd(high)));
+}
+
+#undef DEVVIEW_LANES
+
+/// Integers that int32 holds.
+template <typename To>
+constexpr bool kByInt32 = std::numeric_limits<To>::digits < 32;
+
+/// The bounds as floats: of int32 and float, 2^31 stands for all that is above.
+template <typename To, typename From>
+constexpr From kHigh = sizeof(To) == 4 && sizeof(From) == 4
+                           ? static_cast<From>(0x1p31)
+                           : static_cast<From>(std::numeric_limits<To>::max());
+
+/// Converts whole steps of 8; the number of floats that are done.
+template <typename To, typename From>
+DEVVIEW_FOR_AVX2 std::int64_t truncate(char* dst, const char* src, std::int64_t count) noexcept {
+    constexpr std::int64_t kTo = sizeof(To);
+    constexpr std::int64_t kFrom = sizeof(From);
+    constexpr std::int64_t kStep = 8;
+    constexpr From kLow = static_cast<From>(std::numeric_limits<To>::min());
+    std::int64_t i = 0;
+    for (; i + kStep <= count; i += kStep) {
+        __m256i made;
+        if constexpr (sizeof(From) == 4) {
+            made = int32_of(src + i * kFrom, kLow, kHigh<To, From>);
+        } else {
+            made = _mm256_set_m128i(int32_of(src + (i + 4) * kFrom, kLow, kHigh<To, From>),
+                                    int32_of(src + i * kFrom, kLow, kHigh<To, From>));
+        }
+        char* const to = dst + i * kTo;
+        if constexpr (sizeof(To) == 4) {
+            rows::store(to, made);
+        } else {  // in range: the packing need not saturate
+            const __m128i halves = std::is_signed_v<To> || sizeof(To) == 1
+                                       ? _mm_packs_epi32(_mm256_castsi256_si128(made),
+                                                         _mm256_extracti128_si256(made, 1))
+                                       : _mm_packus_epi32(_mm256_castsi256_si128(made),
+                                                          _mm256_extracti128_si256(made, 1));
+            if constexpr (sizeof(To) == 2) {
+                rows::store(to, halves);
+            } else {
+                const __m128i bytes = std::is_signed_v<To> ? _mm_packs_epi16(halves, halves)
+                                                           : _mm_packus_epi16(halves, halves);
+                rows::store(to, _mm_cvtsi128_si64(bytes));
+            }
+        }
+    }
+    return i;
+}
+
+}  // namespace devview::convert::avx2
 
 #endif

@@ -42,6 +42,24 @@ using Wide = std::tuple<Truth, std::int8_t, std::uint8_t, std::int16_t, std::uin
 constexpr std::size_t kWide = std::tuple_size_v<Wide>;
 static_assert(kWide == static_cast<std::size_t>(Number::long_double) + 1);
 
+/// Converts as many floats as there is a fast way for, from the first on.
+template <cpu::Level level, typename To, typename From>
+DEVVIEW_ALWAYS_INLINE inline std::int64_t saturate_most(char* dst, const char* src,
+                                                        std::int64_t count) {
+#if DEVVIEW_CPU_LEVELS
+    if constexpr (level == cpu::Level::avx512) return avx512::truncate<To, From>(dst, src, count);
+    if constexpr (level == cpu::Level::avx2 && avx2::kByInt32<To>) {
+        return avx2::truncate<To, From>(dst, src, count);
+    }
+    // The compiler's own loop is as good where 32 bits do.
+    if constexpr (level == cpu::Level::avx2 && std::is_same_v<From, float> && sizeof(To) == 4) {
+        return 0;
+    }
+#endif
+    saturate_run<To, From>(dst, src, count);
+    return count;
+}
+
 template <typename To, typename From>
 struct Cast {
     template <cpu::Level level>
@@ -51,16 +69,10 @@ struct Cast {
         constexpr std::int64_t kTo = sizeof(To);
         constexpr std::int64_t kFrom = sizeof(From);
         if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-            if constexpr (level == cpu::Level::plain)
-                return saturate_run<To, From>(dst, src, count);
-#if DEVVIEW_CPU_LEVELS
-            if constexpr (level == cpu::Level::avx512) {
-                const std::int64_t done = avx512::truncate<To, From>(dst, src, count);
-                dst += done * kTo;
-                src += done * kFrom;
-                count -= done;
-            }
-#endif
+            const std::int64_t done = saturate_most<level, To, From>(dst, src, count);
+            dst += done * kTo;
+            src += done * kFrom;
+            count -= done;
         }
         for (std::int64_t i = 0; i < count; ++i) {
             const From value = rows::load<From>(src + i * kFrom);
