@@ -15,7 +15,7 @@ namespace {
 // Numbers whose differences are summed up before anybody asks: the loop over them vectorises.
 constexpr std::int64_t kBlock = 1024;
 // So few that the CPU reads the next ones from memory while it compares these.
-constexpr std::int64_t kGathered = 128;
+constexpr std::int64_t kGathered = 256;
 
 /// True if `n` dense numbers are equal.
 using Block = bool (*)(const char* a, const char* b, std::int64_t n, const CompareLeaf& leaf);

@@ -15,7 +15,7 @@ constexpr std::int64_t kBufferBytes = 16384;
 constexpr std::int64_t kLine = 64;
 /// Items that are gathered at a time: so few that the CPU reads the next ones from memory while it
 /// converts these.
-constexpr std::int64_t kGathered = 128;
+constexpr std::int64_t kGathered = 256;
 /// A row of a block that is worth a call of the conversion.
 constexpr std::int64_t kRowItems = 32;
 
