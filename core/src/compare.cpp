@@ -1,254 +1,78 @@
-// Both formats become one tree of leaves; views are walked in rows, records column by column.
+// Views compared: walked as a copy is, in rows and tiles, on threads where they are large.
 #include "devview/compare.hpp"
 
-#include <algorithm>
+#include <atomic>
 #include <cstring>
-#include <utility>
-#include <vector>
 
-#include "compare_rows.hpp"
+#include "checked.hpp"
+#include "compare_tree.hpp"
+#include "copy_walk.hpp"
 #include "devview/copy_plan.hpp"
+#include "plan_parts.hpp"
 
 namespace devview {
 namespace {
 
-using detail::CompareLeaf;
-using detail::CompareScalar;
+using detail::Comparison;
+using detail::equal_row;
+using detail::Row;
+using rows::Axis;
 
-// Bytes of a record row that stay in the first cache while each member has its turn.
-constexpr std::int64_t kRowBytes = 16384;
+constexpr std::int64_t kMostParts = 1 << 16;
 
-/// How two items are compared: where their parts lie, and what compares them.
-struct Comparison {
-    enum class Kind { always, never, leaf, record, array };
-    struct Member;
-
-    explicit Comparison(Kind kind_);
-    explicit Comparison(const CompareLeaf& leaf_);
-
-    Kind kind;
-    CompareLeaf leaf{};
-    std::vector<Member> members;  ///< of a record; the element of an array
-    std::int64_t extent = 0;      ///< of an array, as are the strides [bytes]
-    std::int64_t a_stride = 0;
-    std::int64_t b_stride = 0;
+/// A plan on its way: how its items compare, and how its axes are walked.
+struct Planes {
+    const Comparison& comparison;
+    std::int64_t b_size;  ///< bytes of an item of b
+    rows::Walk walk;
 };
 
-struct Comparison::Member {
-    std::int64_t a_offset;
-    std::int64_t b_offset;
-    Comparison part;
-};
-
-// Here, where Member is complete: clang 14 wants all of it for the vector.
-Comparison::Comparison(Kind kind_) : kind(kind_) {}
-Comparison::Comparison(const CompareLeaf& leaf_)
-    : kind(leaf_.row == nullptr ? Kind::never : Kind::leaf), leaf(leaf_) {}
-
-/// One side of the comparison: a node, and how many of its axes are behind us if it is an array.
-struct Side {
-    const FormatNode* node;
-    int axis = 0;
-    std::int32_t bit_offset = 0;
-
-    Side settled() const noexcept {
-        Side side = *this;
-        while (side.node->kind == Kind::array && side.axis == side.node->ndim)
-            side = Side{side.node->element};
-        return side;
+bool equal_rows(const Comparison& comparison, const char* a, const char* b, Axis along,
+                Axis other) noexcept {
+    for (std::int64_t k = 0; k < other.extent; ++k) {
+        const Row row{a + k * other.dst, along.dst, b + k * other.src, along.src, along.extent};
+        if (!equal_row(comparison, row)) return false;
     }
-    bool is_array() const noexcept { return node->kind == Kind::array; }
-    std::int64_t extent() const noexcept { return node->shape[axis]; }
-    Side element() const noexcept { return Side{node, axis + 1}.settled(); }
-    std::int64_t size() const noexcept {
-        if (!is_array()) return node->itemsize;
-        std::int64_t bytes = node->element->itemsize;
-        for (int k = axis; k < node->ndim; ++k)
-            bytes *= node->shape[k];
-        return bytes;
-    }
-};
-
-CompareScalar scalar_of(const Side& side) noexcept {
-    const FormatNode& node = *side.node;
-    return {node.kind,       node.float_kind, node.code,    node.byteorder != ByteOrder::native,
-            side.bit_offset, node.bits,       node.itemsize};
+    return true;
 }
 
-/// The real part of a complex number as a float of its own; any other scalar itself.
-CompareScalar real_part(const CompareScalar& scalar) noexcept {
-    if (scalar.kind != Kind::complex_floating) return scalar;
-    CompareScalar part = scalar;
-    part.kind = Kind::floating;
-    part.size /= 2;
-    part.bits /= 2;
-    part.code = part.size == 4 ? 'f' : part.size == 8 ? 'd' : 'g';
-    return part;
-}
-
-Comparison compare_complex(const CompareScalar& a, const CompareScalar& b) {
-    const CompareScalar left = real_part(a);
-    const CompareScalar right = real_part(b);
-    Comparison both(detail::compare_scalars(left, right));
-    if (both.kind == Comparison::Kind::never) return both;
-    Comparison parts(Comparison::Kind::record);
-    parts.members.push_back({0, 0, both});
-    if (a.kind == b.kind) {
-        parts.members.push_back({left.size, right.size, both});
-    } else if (a.kind == Kind::complex_floating) {
-        parts.members.push_back({left.size, 0, Comparison(detail::compare_left_with_zero(left))});
-    } else {
-        parts.members.push_back(
-            {0, right.size, Comparison(detail::compare_right_with_zero(right))});
-    }
-    return parts;
-}
-
-Comparison compare_sides(const Side& a_side, const Side& b_side);
-
-Comparison compare_arrays(const Side& a, const Side& b) {
-    if (a.extent() != b.extent()) return Comparison(Comparison::Kind::never);
-    if (a.extent() == 0) return Comparison(Comparison::Kind::always);
-    const Side a_element = a.element();
-    const Side b_element = b.element();
-    Comparison element = compare_sides(a_element, b_element);
-    if (element.kind == Comparison::Kind::always || element.kind == Comparison::Kind::never) {
-        return element;
-    }
-    Comparison array(Comparison::Kind::array);
-    array.extent = a.extent();
-    array.a_stride = a_element.size();
-    array.b_stride = b_element.size();
-    if (array.a_stride == 0 && array.b_stride == 0) array.extent = 1;  // all of them are the same
-    if (element.kind == Comparison::Kind::leaf && element.leaf.bitwise) {
-        return Comparison(detail::compare_bytes(array.extent * array.a_stride));
-    }
-    if (element.kind == Comparison::Kind::array) {  // dense on both sides
-        array.extent *= element.extent;
-        array.a_stride = element.a_stride;
-        array.b_stride = element.b_stride;
-        array.members = std::move(element.members);
-    } else {
-        array.members.push_back({0, 0, std::move(element)});
-    }
-    return array;
-}
-
-bool is_bitwise(const Comparison& comparison) noexcept {
-    return comparison.kind == Comparison::Kind::leaf && comparison.leaf.bitwise;
-}
-
-/// Adds a member; one that only extends the bytes of the one before it joins that.
-void add_member(Comparison& record, Comparison::Member member) {
-    if (!record.members.empty() && is_bitwise(member.part)) {
-        Comparison::Member& last = record.members.back();
-        const std::int64_t size = is_bitwise(last.part) ? last.part.leaf.a.size : -1;
-        if (size >= 0 && last.a_offset + size == member.a_offset &&
-            last.b_offset + size == member.b_offset) {
-            last.part = Comparison(detail::compare_bytes(size + member.part.leaf.a.size));
-            return;
+/// Rows in blocks so short that the next row finds its lines in the cache.
+bool equal_short_rows(const Comparison& comparison, const char* a, const char* b, Axis along,
+                      Axis other) noexcept {
+    const auto step = std::max(checked::magnitude(along.src), checked::magnitude(along.dst));
+    const auto fitting =
+        static_cast<std::uint64_t>(rows::kBlockBytes) / std::max<std::uint64_t>(step, 1);
+    const std::int64_t block = std::max(static_cast<std::int64_t>(fitting), rows::kShort);
+    for (std::int64_t at = 0; at < along.extent; at += block) {
+        const Axis part{std::min(block, along.extent - at), along.dst, along.src};
+        if (!equal_rows(comparison, a + at * along.dst, b + at * along.src, part, other)) {
+            return false;
         }
     }
-    record.members.push_back(std::move(member));
+    return true;
 }
 
-Comparison compare_records(const FormatNode& a, const FormatNode& b) {
-    if (a.field_count != b.field_count) return Comparison(Comparison::Kind::never);
-    Comparison record(Comparison::Kind::record);
-    for (std::int32_t i = 0; i < a.field_count; ++i) {
-        const FormatField& left = a.fields[i];
-        const FormatField& right = b.fields[i];
-        Comparison part = compare_sides(Side{left.format, 0, left.bit_offset},
-                                        Side{right.format, 0, right.bit_offset});
-        if (part.kind == Comparison::Kind::never) return part;
-        if (part.kind == Comparison::Kind::always) continue;
-        add_member(record, {left.offset, right.offset, std::move(part)});
-    }
-    if (record.members.empty()) return Comparison(Comparison::Kind::always);
-    const Comparison::Member& first = record.members.front();
-    if (record.members.size() == 1 && first.a_offset == 0 && first.b_offset == 0) {
-        return Comparison(first.part);
-    }
-    return record;
-}
+// Crosswise: tiles of b are turned to lie as a does.
+constexpr std::int64_t kTileBytes = 32768;
+constexpr std::int64_t kTileSide = 64;
+constexpr std::int64_t kLine = 64;
 
-/// The member that a record beside another kind is compared as: struct reads "h 0c" and "xh" as one
-/// value, the same as "h". Null where it has a name, or is not the only one.
-const FormatField* only_member(const Side& side) noexcept {
-    const FormatNode& node = *side.node;
-    const bool one = node.kind == Kind::record && node.field_count == 1;
-    return one && node.fields[0].name[0] == '\0' ? node.fields : nullptr;
-}
-
-Comparison compare_only_members(const Side& a, const FormatField* a_member, const Side& b,
-                                const FormatField* b_member) {
-    const auto side = [](const Side& whole, const FormatField* member) {
-        return member == nullptr ? whole : Side{member->format, 0, member->bit_offset};
-    };
-    const std::int64_t a_offset = a_member == nullptr ? 0 : a_member->offset;
-    const std::int64_t b_offset = b_member == nullptr ? 0 : b_member->offset;
-    Comparison part = compare_sides(side(a, a_member), side(b, b_member));
-    const bool known =
-        part.kind == Comparison::Kind::always || part.kind == Comparison::Kind::never;
-    if (known || (a_offset == 0 && b_offset == 0)) return part;
-    Comparison record(Comparison::Kind::record);
-    record.members.push_back({a_offset, b_offset, std::move(part)});
-    return record;
-}
-
-Comparison compare_sides(const Side& a_side, const Side& b_side) {
-    const Side a = a_side.settled();
-    const Side b = b_side.settled();
-    if ((a.node->kind == Kind::record) != (b.node->kind == Kind::record)) {
-        const FormatField* const a_member = only_member(a);
-        const FormatField* const b_member = only_member(b);
-        if (a_member != nullptr || b_member != nullptr) {
-            return compare_only_members(a, a_member, b, b_member);
-        }
-    }
-    if (a.is_array() && b.is_array()) return compare_arrays(a, b);
-    const Kind left = a.node->kind;
-    const Kind right = b.node->kind;
-    if (left == Kind::record && right == Kind::record) return compare_records(*a.node, *b.node);
-    if (left == Kind::complex_floating || right == Kind::complex_floating) {
-        return compare_complex(scalar_of(a), scalar_of(b));
-    }
-    return Comparison(detail::compare_scalars(scalar_of(a), scalar_of(b)));
-}
-
-// --- Rows ---
-
-/// A row of items on both sides: where the first ones lie, and how far the next ones are.
-struct Row {
-    const char* a;
-    std::int64_t a_stride;
-    const char* b;
-    std::int64_t b_stride;
-    std::int64_t n;
-
-    Row part(std::int64_t first, std::int64_t count) const noexcept {
-        return {a + first * a_stride, a_stride, b + first * b_stride, b_stride, count};
-    }
-    Row shifted(std::int64_t a_offset, std::int64_t b_offset) const noexcept {
-        return {a + a_offset, a_stride, b + b_offset, b_stride, n};
-    }
-};
-
-bool equal_row(const Comparison& comparison, const Row& row) noexcept;
-
-/// Items that are compared part by part at a time.
-std::int64_t chunk_of(const Row& row) noexcept {
-    const std::int64_t step = std::max(row.a_stride < 0 ? -row.a_stride : row.a_stride,
-                                       row.b_stride < 0 ? -row.b_stride : row.b_stride);
-    return std::max<std::int64_t>(16, kRowBytes / std::max<std::int64_t>(step, 1));
-}
-
-bool equal_record_row(const Comparison& record, const Row& row) noexcept {
-    const std::int64_t chunk = chunk_of(row);
-    for (std::int64_t at = 0; at < row.n; at += chunk) {
-        const Row some = row.part(at, std::min(chunk, row.n - at));
-        for (const Comparison::Member& member : record.members) {
-            if (!equal_row(member.part, some.shifted(member.a_offset, member.b_offset))) {
+bool equal_tiles(const Planes& planes, const char* a, const char* b) noexcept {
+    const std::int64_t size = planes.b_size;
+    const Axis& along = planes.walk.along;
+    const Axis& other = planes.walk.other;
+    const std::int64_t tall = std::min(kTileSide, std::max(kLine / size, kTileSide / 2));
+    const std::int64_t wide = std::min(kTileSide, kTileBytes / (tall * size));
+    alignas(64) char tile[kTileBytes];
+    for (std::int64_t i = 0; i < along.extent; i += wide) {
+        const std::int64_t width = std::min(wide, along.extent - i);
+        for (std::int64_t k = 0; k < other.extent; k += tall) {
+            const std::int64_t height = std::min(tall, other.extent - k);
+            const Axis across{height, width * size, other.src};
+            run_host(plane_plan(size, across, {width, size, along.src}), tile,
+                     b + i * along.src + k * other.src);
+            if (!equal_rows(planes.comparison, a + i * along.dst + k * other.dst, tile,
+                            {width, along.dst, size}, {height, other.dst, width * size})) {
                 return false;
             }
         }
@@ -256,70 +80,61 @@ bool equal_record_row(const Comparison& record, const Row& row) noexcept {
     return true;
 }
 
-bool equal_array_row(const Comparison& array, const Row& row) noexcept {
-    const Comparison& element = array.members.front().part;
-    const std::int64_t extent = array.extent;
-    const Row elements{row.a, array.a_stride, row.b, array.b_stride, extent};
-    if (row.n == 1) return equal_row(element, elements);
-    if (row.a_stride == extent * array.a_stride && row.b_stride == extent * array.b_stride) {
-        Row dense = elements;
-        return !__builtin_mul_overflow(extent, row.n, &dense.n) && equal_row(element, dense);
+bool equal_plane(const Planes& planes, const char* a, const char* b) noexcept {
+    const rows::Walk& walk = planes.walk;
+    // Of larger items a line has but a few.
+    const bool small = planes.b_size > 0 && planes.b_size <= kLine;
+    if (walk.pattern == rows::Pattern::kTiles && small) return equal_tiles(planes, a, b);
+    if (walk.pattern == rows::Pattern::kRows) {
+        return equal_rows(planes.comparison, a, b, walk.along, walk.other);
     }
-    for (std::int64_t i = 0; i < row.n; ++i) {
-        if (!equal_row(element, elements.shifted(i * row.a_stride, i * row.b_stride))) return false;
+    return equal_short_rows(planes.comparison, a, b, walk.along, walk.other);
+}
+
+bool equal_planes(const Planes& planes, int axis, const char* a, const char* b) noexcept {
+    if (axis == planes.walk.ndim) return equal_plane(planes, a, b);
+    const Axis& outer = planes.walk.outer[axis];
+    for (std::int64_t i = 0; i < outer.extent; ++i) {
+        if (!equal_planes(planes, axis + 1, a + i * outer.dst, b + i * outer.src)) return false;
     }
     return true;
 }
 
-bool equal_row(const Comparison& comparison, const Row& row) noexcept {
-    switch (comparison.kind) {
-        case Comparison::Kind::always:
-            return true;
-        case Comparison::Kind::never:
-            return row.n == 0;
-        case Comparison::Kind::leaf:
-            return comparison.leaf.row(comparison.leaf, row.a, row.a_stride, row.b, row.b_stride,
-                                       row.n);
-        case Comparison::Kind::record:
-            return equal_record_row(comparison, row);
-        case Comparison::Kind::array:
-            break;
-    }
-    return equal_array_row(comparison, row);
-}
-
-// --- Views ---
-
-/// Axes and strides of both views, merged and sorted as for a copy; walked in rows.
-bool equal_plan(const Comparison& comparison, const CopyPlan& plan, int axis, const char* a,
-                const char* b) noexcept {
-    const int last = plan.ndim - 1;
-    if (axis < last) {
-        for (std::int64_t i = 0; i < plan.extents[axis]; ++i) {
-            if (!equal_plan(comparison, plan, axis + 1, a + i * plan.dst_strides[axis],
-                            b + i * plan.src_strides[axis])) {
-                return false;
-            }
-        }
-        return true;
-    }
-    if (last < 0) return equal_row(comparison, {a, 1, b, 1, plan.unit});  // a unit: bytes in a row
-    const Row row{a, plan.dst_strides[last], b, plan.src_strides[last], plan.extents[last]};
-    if (plan.unit == 1) return equal_row(comparison, row);
-    for (std::int64_t i = 0; i < row.n; ++i) {
-        const Row one = row.part(i, 1);
-        if (!equal_row(comparison, {one.a, 1, one.b, 1, plan.unit})) return false;
-    }
-    return true;
+bool equal_plan(const Comparison& comparison, std::int64_t b_size, const CopyPlan& plan,
+                const char* a, const char* b) noexcept {
+    a += plan.dst_shift;
+    b += plan.src_shift;
+    if (plan.ndim == 0) return equal_row(comparison, {a, 0, b, 0, 1});
+    return equal_planes({comparison, b_size, rows::arrange(plan)}, 0, a, b);
 }
 
 struct Sides {
     const Comparison& comparison;
     const Layout& a;
     const Layout& b;
+    std::int64_t b_size;
     int ndim;  ///< axes that are walked one by one: up to the last that no plan can say
     CopyPlan plan;
+    PlanCut cut;
 };
+
+/// The first part alone: what differs soon wakes no thread.
+bool equal_in_parts(const Sides& sides, const char* a, const char* b) noexcept {
+    const auto equal_part = [&](const CopyPlan& part) noexcept {
+        return equal_plan(sides.comparison, sides.b_size, part, a, b);
+    };
+    if (sides.cut.parts == 1) return equal_part(sides.plan);
+    if (!equal_part(sides.cut.part(sides.plan, 0))) return false;
+    std::atomic<bool> equal{true};
+    auto work = [&](int index) noexcept {
+        if (!equal.load(std::memory_order_relaxed)) return;
+        if (!equal_part(sides.cut.part(sides.plan, index + 1))) {
+            equal.store(false, std::memory_order_relaxed);
+        }
+    };
+    workers::run(sides.cut.parts - 1, work);
+    return equal;
+}
 
 std::int64_t suboffset(const Layout& layout, int axis) noexcept {
     return layout.suboffsets() == nullptr ? -1 : layout.suboffsets()[axis];
@@ -334,8 +149,7 @@ const char* follow(const char* at, std::int64_t suboffset) noexcept {
 
 bool equal_axes(const Sides& sides, int axis, const char* a, const char* b) noexcept {
     if (axis == sides.ndim) {
-        return equal_plan(sides.comparison, sides.plan, 0, a + sides.plan.dst_shift,
-                          b + sides.plan.src_shift);
+        return equal_in_parts(sides, a, b);
     }
     for (std::int64_t i = 0; i < sides.a.shape()[axis]; ++i) {
         if (!equal_axes(sides, axis + 1,
@@ -367,12 +181,12 @@ Layout axes_from(const Layout& layout, int axis) {
 }  // namespace
 
 bool comparable(const FormatNode& a, const FormatNode& b) {
-    return compare_sides(Side{&a}, Side{&b}).kind != Comparison::Kind::never;
+    return detail::compare_formats(a, b).kind != Comparison::Kind::never;
 }
 
 bool equal_as_bytes(const FormatNode& a, const FormatNode& b) {
-    const Comparison both = compare_sides(Side{&a}, Side{&b});
-    return is_bitwise(both) && both.leaf.a.size == a.itemsize && a.itemsize == b.itemsize;
+    const Comparison both = detail::compare_formats(a, b);
+    return detail::is_bitwise(both) && both.leaf.a.size == a.itemsize && a.itemsize == b.itemsize;
 }
 
 bool same_shape(const Layout& a, const Layout& b) noexcept {
@@ -388,15 +202,23 @@ bool equal_host(const FormatNode& a_format, const Layout& a_layout, const void* 
                 const FormatNode& b_format, const Layout& b_layout, const void* b) {
     if (!same_shape(a_layout, b_layout)) return false;
     if (a_layout.size() == 0) return true;
-    const Comparison comparison = compare_sides(Side{&a_format}, Side{&b_format});
+    const Comparison comparison = detail::compare_formats(a_format, b_format);
     if (comparison.kind == Comparison::Kind::never) return false;
     if (comparison.kind == Comparison::Kind::always) return true;
     const int ndim = axes_without_plan(a_layout, b_layout);
     if (axes_without_plan(b_layout, a_layout) < ndim) {
         return equal_host(b_format, b_layout, b, a_format, a_layout, a);
     }
-    const Sides sides{comparison, a_layout, b_layout, ndim,
-                      plan_copy(axes_from(a_layout, ndim), axes_from(b_layout, ndim), 1)};
+    const CopyPlan plan = plan_items(axes_from(a_layout, ndim), axes_from(b_layout, ndim));
+    std::int64_t nbytes = 0;
+    if (!checked::mul(plan.count, a_format.itemsize + b_format.itemsize, nbytes)) nbytes = 0;
+    const Sides sides{comparison,
+                      a_layout,
+                      b_layout,
+                      b_format.itemsize,
+                      ndim,
+                      plan,
+                      cut_plan(plan, nbytes, Cutting::items, kMostParts)};
     return equal_axes(sides, 0, static_cast<const char*>(a), static_cast<const char*>(b));
 }
 

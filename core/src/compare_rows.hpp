@@ -31,6 +31,17 @@ struct CompareLeaf {
     bool bitwise;    ///< equal values have equal bytes and the other way round, a.size of them
 };
 
+/// Rows of numbers of one type and byte order (compare_same.cpp), or with `pairs` of two such an
+/// item; null: of others.
+CompareRow same_number_row(const CompareScalar& a, const CompareScalar& b, bool pairs) noexcept;
+
+/// Items of a.size bytes that are equal where their bytes are (compare_same.cpp).
+bool equal_bits_row(const CompareLeaf& leaf, const char* a, std::int64_t a_stride, const char* b,
+                    std::int64_t b_stride, std::int64_t n) noexcept;
+
+/// Complex numbers of one type by their parts' scalars; its row is null for others.
+CompareLeaf compare_pairs(const CompareScalar& a, const CompareScalar& b) noexcept;
+
 /// How two scalars compare, complex numbers excepted (their parts are leaves).
 CompareLeaf compare_scalars(const CompareScalar& a, const CompareScalar& b) noexcept;
 

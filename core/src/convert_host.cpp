@@ -5,11 +5,13 @@
 #include <variant>
 #include <vector>
 
+#include "checked.hpp"
 #include "convert_plane.hpp"
 #include "convert_text.hpp"
 #include "copy_walk.hpp"
 #include "devview/convert.hpp"
 #include "layout_check.hpp"
+#include "plan_parts.hpp"
 
 namespace devview {
 namespace {
@@ -23,6 +25,7 @@ struct Plain {};
 /// One leaf of the formats' trees, in all items.
 struct Leaf {
     CopyPlan plan;
+    PlanCut cut;
     std::int64_t dst_offset;
     std::int64_t src_offset;
     std::variant<Plain, NumberConversion, TextConversion> conversion;
@@ -57,8 +60,7 @@ public:
         const bool equal = Format::of_node(&dst.format) == Format::of_node(&src.format);
         if (dst.format.itemsize == 0) return;
         if (equal) {
-            leaves_.push_back({plan_copy(dst.layout, src.layout, dst.format.itemsize), dst.offset,
-                               src.offset, Plain{}});
+            add_bytes(dst, src);
         } else if (dst.format.kind == Kind::record) {
             add_members(dst, src);
         } else if (dst.format.kind == Kind::array) {
@@ -97,22 +99,50 @@ private:
     }
 
     void add_scalar(const Side& dst, const Side& src) {
-        const CopyPlan plan = plan_items(dst.layout, src.layout);
         const NumberType to = number_type(dst.format);
-        if (to.number != Number::none) {
-            leaves_.push_back(
-                {plan, dst.offset, src.offset, NumberConversion(to, number_type(src.format))});
-        } else {
-            leaves_.push_back(
-                {plan, dst.offset, src.offset, TextConversion(dst.format, src.format)});
+        if (to.number == Number::none) {
+            return add_items(dst, src, TextConversion(dst.format, src.format));
         }
+        const NumberConversion conversion(to, number_type(src.format));
+        if (conversion.identity()) return add_bytes(dst, src);
+        add_items(dst, src, conversion);
+    }
+
+    template <typename Conversion>
+    void add_items(const Side& dst, const Side& src, const Conversion& conversion) {
+        const CopyPlan plan = plan_items(dst.layout, src.layout);
+        const std::int64_t size = dst.format.itemsize;
+        const PlanCut cut =
+            cut_writes(plan, traffic(plan, size + src.format.itemsize), size, Cutting::items);
+        leaves_.push_back({plan, cut, dst.offset, src.offset, conversion});
+    }
+
+    void add_bytes(const Side& dst, const Side& src) {
+        const CopyPlan plan = plan_copy(dst.layout, src.layout, dst.format.itemsize);
+        const PlanCut cut =
+            cut_writes(plan, traffic(plan, 2 * plan.unit), plan.unit, Cutting::bytes);
+        leaves_.push_back({plan, cut, dst.offset, src.offset, Plain{}});
+    }
+
+    static std::int64_t traffic(const CopyPlan& plan, std::int64_t unit) noexcept {
+        std::int64_t nbytes = 0;
+        return checked::mul(plan.count, unit, nbytes) ? nbytes : 0;
     }
 
     static void run_leaf(const Leaf& leaf, char* dst, const char* src) noexcept {
         if (leaf.plan.count == 0) return;
-        if (std::holds_alternative<Plain>(leaf.conversion)) return run_host(leaf.plan, dst, src);
-        const rows::Walk walk = arrange(leaf.plan);
-        rows::each_plane(walk, dst + leaf.plan.dst_shift, src + leaf.plan.src_shift,
+        if (leaf.cut.parts == 1) return run_part(leaf, leaf.plan, dst, src);
+        auto work = [&](int index) noexcept {
+            run_part(leaf, leaf.cut.part(leaf.plan, index), dst, src);
+        };
+        workers::run(leaf.cut.parts, work);
+    }
+
+    static void run_part(const Leaf& leaf, const CopyPlan& plan, char* dst,
+                         const char* src) noexcept {
+        if (std::holds_alternative<Plain>(leaf.conversion)) return run_host(plan, dst, src);
+        const rows::Walk walk = arrange(plan);
+        rows::each_plane(walk, dst + plan.dst_shift, src + plan.src_shift,
                          [&](char* to, const char* from) { run_plane(leaf, walk, to, from); });
     }
 

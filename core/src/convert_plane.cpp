@@ -3,59 +3,21 @@
 
 #include <algorithm>
 
+#include "plan_parts.hpp"
+
 namespace devview::convert {
 namespace {
 
 using rows::Axis;
 
-template <typename T>
-T reversed(T value) noexcept {
-    if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
-    if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
-    if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
-}
-
-template <typename T>
-void swap_all(char* data, std::int64_t nbytes) noexcept {
-    for (std::int64_t at = 0; at < nbytes; at += static_cast<std::int64_t>(sizeof(T)))
-        rows::store(data + at, reversed(rows::load<T>(data + at)));
-}
-
-void swap_bytes(char* data, std::int64_t nbytes, std::int64_t size) noexcept {
-    if (size == 2) return swap_all<std::uint16_t>(data, nbytes);
-    if (size == 4) return swap_all<std::uint32_t>(data, nbytes);
-    if (size == 8) return swap_all<std::uint64_t>(data, nbytes);
-    for (std::int64_t at = 0; size > 0 && at < nbytes; at += size)
-        std::reverse(data + at, data + at + size);
-}
-
-template <typename T>
-void gather(char* dense, const char* src, Axis along, Axis other, bool crosswise) noexcept {
-    constexpr std::int64_t kUnit = sizeof(T);
-    const Axis across{other.extent, along.extent * kUnit, other.src};
-    const Axis row{along.extent, kUnit, along.src};
-    if (crosswise) return rows::plane_of_tiles<T>(dense, src, row, across);
-    rows::plane_of_rows(rows::Exact<T>{}, dense, src, row, across);
-}
-
-void gather(char* dense, const char* src, Axis along, Axis other, std::int64_t size,
-            bool crosswise) noexcept {
-    switch (size) {
-        case 1:
-            return gather<std::uint8_t>(dense, src, along, other, crosswise);
-        case 2:
-            return gather<std::uint16_t>(dense, src, along, other, crosswise);
-        case 4:
-            return gather<std::uint32_t>(dense, src, along, other, crosswise);
-        case 8:
-            return gather<std::uint64_t>(dense, src, along, other, crosswise);
-        case 16:
-            return gather<rows::Bytes16>(dense, src, along, other, crosswise);
-        default:
-            return rows::plane_of_rows(rows::Any{size}, dense, src, {along.extent, size, along.src},
-                                       {other.extent, along.extent * size, other.src});
-    }
-}
+/// A block's buffer; a conversion cuts it smaller where it has steps in between.
+constexpr std::int64_t kBufferBytes = 16384;
+constexpr std::int64_t kLine = 64;
+/// Items that are gathered at a time: so few that the CPU reads the next ones from memory while it
+/// converts these.
+constexpr std::int64_t kGathered = 256;
+/// A row of a block that is worth a call of the conversion.
+constexpr std::int64_t kRowItems = 32;
 
 template <typename Move>
 void scatter(const Move& move, char* dst, const char* dense, Axis along, Axis other) noexcept {
@@ -88,20 +50,23 @@ struct Blocks {
 };
 
 bool dense_source(const NumberConversion& conversion, const rows::Walk& walk) noexcept {
-    return walk.along.src == conversion.src_size() && conversion.src_swap() == 0;
+    return walk.along.src == conversion.src_size();
 }
 
 bool dense_target(const NumberConversion& conversion, const rows::Walk& walk) noexcept {
-    return walk.along.dst == conversion.dst_size() && conversion.dst_swap() == 0;
+    return walk.along.dst == conversion.dst_size();
 }
 
 Blocks choose_blocks(const NumberConversion& conversion, const rows::Walk& walk) noexcept {
     constexpr std::int64_t kShortRow = 64;
-    constexpr std::int64_t kTileSide = 32;
-    const std::int64_t most = conversion.block();
-    if (walk.pattern == rows::Pattern::kTiles) {
-        const std::int64_t other = std::min(walk.other.extent, std::min(kTileSide, most));
-        return {std::min(walk.along.extent, most / other), other};
+    const std::int64_t most = kBufferBytes / std::max(conversion.src_size(), conversion.dst_size());
+    if (walk.pattern == rows::Pattern::kTiles) {  // lines of the source are read whole
+        const std::int64_t side = std::max(kLine / conversion.src_size(), kRowItems);
+        const std::int64_t other = std::min({walk.other.extent, side, most});
+        // Rows that are converted to their place need no buffer there.
+        const bool in_place = dense_target(conversion, walk) && walk.along.extent >= kRowItems;
+        const std::int64_t items = in_place ? kBufferBytes / conversion.src_size() : most;
+        return {std::min(walk.along.extent, items / other), other};
     }
     if (walk.pattern == rows::Pattern::kBlocks) {
         const std::int64_t other = std::min(walk.other.extent, rows::kShort);
@@ -115,30 +80,99 @@ Blocks choose_blocks(const NumberConversion& conversion, const rows::Walk& walk)
     return {along, std::min(walk.other.extent, most / along)};
 }
 
+/// A block that lies dense at `src`.
+void convert_dense(const NumberConversion& conversion, const rows::Walk& walk, Axis along,
+                   Axis other, char* dst, const char* src) noexcept {
+    const std::int64_t count = along.extent * other.extent;
+    const bool fits = count * conversion.dst_size() <= kBufferBytes;
+    if (dense_target(conversion, walk) &&
+        (other.extent == 1 || along.extent >= kRowItems || !fits)) {
+        const std::int64_t row = along.extent * conversion.src_size();
+        for (std::int64_t k = 0; k < other.extent; ++k)
+            conversion.run(dst + k * other.dst, src + k * row, along.extent);
+        return;
+    }
+    alignas(64) char made[kBufferBytes];
+    conversion.run(made, src, count);
+    scatter(dst, made, along, other, conversion.dst_size());
+}
+
+// Not inlined: GCC would take the buffer for read before it is written, where an extent is 0.
+__attribute__((noinline)) void convert_gathered(const NumberConversion& conversion,
+                                                const rows::Walk& walk, Axis along, Axis other,
+                                                char* dst, const char* src, char* buffer) noexcept {
+    const std::int64_t size = conversion.src_size();
+    const Axis row{along.extent, size, along.src};
+    const Axis across{other.extent, along.extent * size, other.src};
+    run_host(plane_plan(size, across, row), buffer, src);
+    convert_dense(conversion, walk, along, other, dst, buffer);
+}
+
 void convert_block(const NumberConversion& conversion, const rows::Walk& walk, Axis along,
                    Axis other, char* dst, const char* src) noexcept {
-    alignas(64) char gathered[NumberConversion::kBlockBytes];
-    alignas(64) char made[NumberConversion::kBlockBytes];
-    const std::int64_t count = along.extent * other.extent;
-    const bool dense = other.extent == 1 && walk.along.dst == conversion.dst_size();
-    char* to = dense ? dst : made;
-    const char* from = src;
-    if (other.extent > 1 || !dense_source(conversion, walk)) {
-        char* const place = conversion.identity() ? to : gathered;
-        gather(place, src, along, other, conversion.src_size(),
-               walk.pattern == rows::Pattern::kTiles);
-        swap_bytes(place, count * conversion.src_size(), conversion.src_swap());
-        from = place;
+    if (other.extent == 1 && dense_source(conversion, walk)) {
+        return convert_dense(conversion, walk, along, other, dst, src);
     }
-    if (from != to) conversion.run(to, from, count);
-    swap_bytes(to, count * conversion.dst_size(), conversion.dst_swap());
-    if (!dense) scatter(dst, made, along, other, conversion.dst_size());
+    alignas(64) char buffer[kBufferBytes];
+    convert_gathered(conversion, walk, along, other, dst, src, buffer);
+}
+
+/// Rows whose items lie apart on a side: in steps of few, see kGathered.
+template <typename T>
+void convert_strided(const NumberConversion& conversion, const rows::Walk& walk, char* dst,
+                     const char* src) noexcept {
+    constexpr std::int64_t kSize = sizeof(T);
+    constexpr Axis kOne{1, 0, 0};
+    alignas(64) char gathered[static_cast<std::size_t>(kGathered * kSize)];
+    alignas(64) char made[static_cast<std::size_t>(kGathered) * 2 * sizeof(long double)];
+    const bool gathers = !dense_source(conversion, walk);
+    const bool scatters = !dense_target(conversion, walk);
+    for (std::int64_t k = 0; k < walk.other.extent; ++k) {
+        for (std::int64_t i = 0; i < walk.along.extent; i += kGathered) {
+            const Axis part{std::min(kGathered, walk.along.extent - i), walk.along.dst,
+                            walk.along.src};
+            char* const to = dst + k * walk.other.dst + i * walk.along.dst;
+            const char* const from = src + k * walk.other.src + i * walk.along.src;
+            if (gathers) {
+                rows::row(rows::Exact<T>{}, gathered, from, {part.extent, kSize, part.src});
+            }
+            conversion.run(scatters ? made : to, gathers ? gathered : from, part.extent);
+            if (scatters) scatter(to, made, part, kOne, conversion.dst_size());
+        }
+    }
+}
+
+/// True if the rows of the plane were such.
+bool converts_strided(const NumberConversion& conversion, const rows::Walk& walk, char* dst,
+                      const char* src) noexcept {
+    if (walk.pattern != rows::Pattern::kRows || walk.along.extent < kRowItems) return false;
+    if (dense_target(conversion, walk) && dense_source(conversion, walk)) return false;
+    switch (conversion.src_size()) {
+        case 1:
+            convert_strided<std::uint8_t>(conversion, walk, dst, src);
+            return true;
+        case 2:
+            convert_strided<std::uint16_t>(conversion, walk, dst, src);
+            return true;
+        case 4:
+            convert_strided<std::uint32_t>(conversion, walk, dst, src);
+            return true;
+        case 8:
+            convert_strided<std::uint64_t>(conversion, walk, dst, src);
+            return true;
+        case 16:
+            convert_strided<rows::Bytes16>(conversion, walk, dst, src);
+            return true;
+        default:
+            return false;
+    }
 }
 
 }  // namespace
 
 void convert_plane(const NumberConversion& conversion, const rows::Walk& walk, char* dst,
                    const char* src) noexcept {
+    if (converts_strided(conversion, walk, dst, src)) return;
     const Blocks blocks = choose_blocks(conversion, walk);
     for (std::int64_t i = 0; i < walk.along.extent; i += blocks.along) {
         const Axis along{std::min(blocks.along, walk.along.extent - i), walk.along.dst,

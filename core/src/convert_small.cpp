@@ -7,15 +7,30 @@
 namespace devview::convert {
 namespace {
 
-// The kinds that matter most know their format at compile time; the others share one loop.
-template <typename Code, FloatKind kind>
-void decode_known(char* __restrict dst, const char* __restrict src, std::int64_t count,
-                  const SmallFloat&) {
-    constexpr SmallFloat kFormat = small_float(kind);
-    constexpr std::int64_t kCode = sizeof(Code);
-    for (std::int64_t i = 0; i < count; ++i)
-        rows::store(dst + 4 * i, decode_float(kFormat, rows::load<Code>(src + i * kCode)));
-}
+// bfloat16 knows its format at compile time; the others share one loop.
+constexpr SmallFloat kBrain = small_float(FloatKind::bfloat16);
+
+struct DecodeBrain {
+    template <cpu::Level>
+    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
+                                          std::int64_t count, const SmallFloat&) {
+        for (std::int64_t i = 0; i < count; ++i)
+            rows::store(dst + 4 * i, decode_float(kBrain, rows::load<std::uint16_t>(src + 2 * i)));
+    }
+};
+
+template <typename From>
+struct EncodeBrain {
+    template <cpu::Level>
+    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
+                                          std::int64_t count, const SmallFloat&) {
+        constexpr std::int64_t kFrom = sizeof(From);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const std::uint32_t code = encode_float(kBrain, rows::load<From>(src + i * kFrom));
+            rows::store(dst + 2 * i, static_cast<std::uint16_t>(code));
+        }
+    }
+};
 
 // One byte has 256 values.
 void decode_bytes(char* __restrict dst, const char* __restrict src, std::int64_t count,
@@ -32,33 +47,23 @@ void decode_bytes(char* __restrict dst, const char* __restrict src, std::int64_t
     }
 }
 
-template <typename Code, FloatKind kind, typename From>
-void encode_known(char* __restrict dst, const char* __restrict src, std::int64_t count,
-                  const SmallFloat&) {
-    constexpr SmallFloat kFormat = small_float(kind);
-    constexpr std::int64_t kCode = sizeof(Code);
-    constexpr std::int64_t kFrom = sizeof(From);
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::uint32_t code = encode_float(kFormat, rows::load<From>(src + i * kFrom));
-        rows::store(dst + i * kCode, static_cast<Code>(code));
+template <typename From>
+struct EncodeBytes {
+    template <cpu::Level>
+    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
+                                          std::int64_t count, const SmallFloat& small) {
+        const SmallFloat format = small;
+        constexpr std::int64_t kFrom = sizeof(From);
+        for (std::int64_t i = 0; i < count; ++i) {
+            dst[i] = static_cast<char>(encode_float(format, rows::load<From>(src + i * kFrom)));
+        }
     }
-}
+};
 
 template <typename From>
-void encode_bytes(char* __restrict dst, const char* __restrict src, std::int64_t count,
-                  const SmallFloat& small) {
-    const SmallFloat format = small;
-    constexpr std::int64_t kFrom = sizeof(From);
-    for (std::int64_t i = 0; i < count; ++i) {
-        dst[i] = static_cast<char>(encode_float(format, rows::load<From>(src + i * kFrom)));
-    }
-}
-
-template <typename From>
-Run encode_small(FloatKind kind) noexcept {
-    if (kind == FloatKind::ieee) return encode_known<std::uint16_t, FloatKind::ieee, From>;
-    if (kind == FloatKind::bfloat16) return encode_known<std::uint16_t, FloatKind::bfloat16, From>;
-    return encode_bytes<From>;
+Run encode_small(FloatKind kind, cpu::Level level) noexcept {
+    if (kind == FloatKind::bfloat16) return RunCompiled<EncodeBrain<From>>::kAll.at(level);
+    return RunCompiled<EncodeBytes<From>>::kAll.at(level);
 }
 
 template <bool is_signed>
@@ -82,19 +87,19 @@ void encode_nibbles(char* __restrict dst, const char* __restrict src, std::int64
 
 }  // namespace
 
-Run decode_run(const NumberType& from) noexcept {
+Run decode_run(const NumberType& from, cpu::Level level) noexcept {
     if (from.number == Number::int4) return decode_nibbles<true>;
     if (from.number == Number::uint4) return decode_nibbles<false>;
-    if (from.float_kind == FloatKind::ieee) return decode_known<std::uint16_t, FloatKind::ieee>;
-    if (from.float_kind == FloatKind::bfloat16)
-        return decode_known<std::uint16_t, FloatKind::bfloat16>;
+    if (from.float_kind == FloatKind::ieee) return decode_half_run(level);
+    if (from.float_kind == FloatKind::bfloat16) return RunCompiled<DecodeBrain>::kAll.at(level);
     return decode_bytes;
 }
 
-Run encode_run(const NumberType& to, Number via) noexcept {
+Run encode_run(const NumberType& to, Number via, cpu::Level level) noexcept {
     if (to.number == Number::small_float) {
-        return via == Number::float32 ? encode_small<float>(to.float_kind)
-                                      : encode_small<double>(to.float_kind);
+        if (to.float_kind == FloatKind::ieee) return encode_half_run(via, level);
+        return via == Number::float32 ? encode_small<float>(to.float_kind, level)
+                                      : encode_small<double>(to.float_kind, level);
     }
     const bool is_signed = to.number == Number::int4;
     if (via == Number::float64) {

@@ -8,6 +8,7 @@
 
 #include "convert_runs.hpp"
 #include "convert_saturate.hpp"
+#include "convert_truncate.hpp"
 #include "copy_rows.hpp"
 
 namespace devview::convert {
@@ -41,27 +42,84 @@ using Wide = std::tuple<Truth, std::int8_t, std::uint8_t, std::int16_t, std::uin
 constexpr std::size_t kWide = std::tuple_size_v<Wide>;
 static_assert(kWide == static_cast<std::size_t>(Number::long_double) + 1);
 
-template <typename To, typename From>
-void cast_run(char* __restrict dst, const char* __restrict src, std::int64_t count,
-              const SmallFloat&) {
-    using Made = std::conditional_t<std::is_same_v<To, Truth>, bool, To>;
-    constexpr std::int64_t kTo = sizeof(To);
-    constexpr std::int64_t kFrom = sizeof(From);
-    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-        return saturate_run<To, From>(dst, src, count);
+/// Converts as many floats as there is a fast way for, from the first on.
+template <cpu::Level level, typename To, typename From>
+DEVVIEW_ALWAYS_INLINE inline std::int64_t saturate_most(char* dst, const char* src,
+                                                        std::int64_t count) {
+#if DEVVIEW_CPU_LEVELS
+    if constexpr (level == cpu::Level::avx512) return avx512::truncate<To, From>(dst, src, count);
+    if constexpr (level == cpu::Level::avx2 && avx2::kByInt32<To>) {
+        return avx2::truncate<To, From>(dst, src, count);
     }
-    for (std::int64_t i = 0; i < count; ++i) {
-        store_number(dst + i * kTo, number_cast<Made>(value_of(rows::load<From>(src + i * kFrom))));
+    // The compiler's own loop is as good where 32 bits do.
+    if constexpr (level == cpu::Level::avx2 && std::is_same_v<From, float> && sizeof(To) == 4) {
+        return 0;
+    }
+#endif
+    saturate_run<To, From>(dst, src, count);
+    return count;
+}
+
+template <typename To, typename From>
+struct Cast {
+    template <cpu::Level level>
+    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
+                                          std::int64_t count, const SmallFloat&) {
+        using Made = std::conditional_t<std::is_same_v<To, Truth>, bool, To>;
+        constexpr std::int64_t kTo = sizeof(To);
+        constexpr std::int64_t kFrom = sizeof(From);
+        if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+            const std::int64_t done = saturate_most<level, To, From>(dst, src, count);
+            dst += done * kTo;
+            src += done * kFrom;
+            count -= done;
+        }
+        for (std::int64_t i = 0; i < count; ++i) {
+            const From value = rows::load<From>(src + i * kFrom);
+            store_number(dst + i * kTo, number_cast<Made>(value_of(value)));
+        }
+    }
+};
+
+template <typename T>
+struct UnsignedOf {
+    using Type = T;
+};
+template <typename T>
+requires std::is_integral_v<T>
+struct UnsignedOf<T> {
+    using Type = std::make_unsigned_t<T>;
+};
+
+// Integers wrap: what they become has no sign, and what they were has one only where it is spread.
+template <typename To, typename From>
+struct Distinct {
+    static constexpr bool kFromInteger = std::is_integral_v<From> || std::is_same_v<From, Truth>;
+    static constexpr bool kToInteger = std::is_integral_v<To>;
+    static constexpr bool kSpread = kToInteger && sizeof(To) > sizeof(From);
+    static constexpr bool kBits = (kToInteger && !kSpread) || std::is_same_v<To, Truth>;
+    using FromType = std::conditional_t<kBits, typename UnsignedOf<From>::Type, From>;
+    using ToType = std::conditional_t<kFromInteger, typename UnsignedOf<To>::Type, To>;
+    using Type = Cast<ToType, FromType>;
+};
+
+template <typename To, typename From>
+constexpr Runs runs_of() {
+    using Body = typename Distinct<To, From>::Type;
+    if constexpr (std::is_same_v<To, long double> || std::is_same_v<From, long double>) {
+        return {RunCompiled<Body>::plain, RunCompiled<Body>::plain, RunCompiled<Body>::plain};
+    } else {
+        return RunCompiled<Body>::kAll;
     }
 }
 
 template <std::size_t to, std::size_t... from>
-constexpr std::array<Run, kWide> runs_to(std::index_sequence<from...>) {
-    return {cast_run<std::tuple_element_t<to, Wide>, std::tuple_element_t<from, Wide>>...};
+constexpr std::array<Runs, kWide> runs_to(std::index_sequence<from...>) {
+    return {runs_of<std::tuple_element_t<to, Wide>, std::tuple_element_t<from, Wide>>()...};
 }
 
 template <std::size_t... to>
-constexpr std::array<std::array<Run, kWide>, kWide> all_runs(std::index_sequence<to...>) {
+constexpr std::array<std::array<Runs, kWide>, kWide> all_runs(std::index_sequence<to...>) {
     return {runs_to<to>(std::make_index_sequence<kWide>())...};
 }
 
@@ -94,20 +152,46 @@ void to_sticky(char* __restrict dst, const char* __restrict src, std::int64_t co
     }
 }
 
-template <typename Part>
-void spread(char* __restrict dst, const char* __restrict src, std::int64_t count,
-            const SmallFloat&) {
-    constexpr std::int64_t kPart = sizeof(Part);
+/// To complex in one go: a number and a zero.
+template <typename To, typename From>
+struct CastSpread {
+    template <cpu::Level>
+    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
+                                          std::int64_t count, const SmallFloat&) {
+        constexpr std::int64_t kTo = sizeof(To);
+        constexpr std::int64_t kFrom = sizeof(From);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const From value = rows::load<From>(src + i * kFrom);
+            rows::store(dst + 2 * i * kTo, static_cast<To>(value_of(value)));
+            rows::store(dst + (2 * i + 1) * kTo, To{});
+        }
+    }
+};
+
+// A long double is far from memory's speed: two steps.
+constexpr std::size_t kSpread = kWide - 1;
+
+template <typename To, std::size_t... from>
+constexpr std::array<Runs, kSpread> spreads_to(std::index_sequence<from...>) {
+    return {RunCompiled<CastSpread<To, std::tuple_element_t<from, Wide>>>::kAll...};
+}
+
+constexpr auto kToComplex64 = spreads_to<float>(std::make_index_sequence<kSpread>());
+constexpr auto kToComplex128 = spreads_to<double>(std::make_index_sequence<kSpread>());
+
+void spread_long(char* __restrict dst, const char* __restrict src, std::int64_t count,
+                 const SmallFloat&) {
+    constexpr std::int64_t kPart = sizeof(long double);
     for (std::int64_t i = 0; i < count; ++i) {
-        rows::store(dst + 2 * i * kPart, rows::load<Part>(src + i * kPart));
-        rows::store(dst + (2 * i + 1) * kPart, Part{});
+        rows::store(dst + 2 * i * kPart, rows::load<long double>(src + i * kPart));
+        rows::store(dst + (2 * i + 1) * kPart, 0.0L);
     }
 }
 
 }  // namespace
 
-Run wide_run(Number to, Number from) noexcept {
-    return kRuns[static_cast<std::size_t>(to)][static_cast<std::size_t>(from)];
+Run wide_run(Number to, Number from, cpu::Level level) noexcept {
+    return kRuns[static_cast<std::size_t>(to)][static_cast<std::size_t>(from)].at(level);
 }
 
 Run sticky_run(Number from) noexcept {
@@ -115,9 +199,11 @@ Run sticky_run(Number from) noexcept {
     return from == Number::uint64 ? to_sticky<std::uint64_t> : to_sticky<long double>;
 }
 
-Run spread_run(std::int64_t part_size) noexcept {
-    if (part_size == 4) return spread<float>;
-    return part_size == 8 ? spread<double> : spread<long double>;
+Run spread_run(Number to, Number from, cpu::Level level) noexcept {
+    const auto index = static_cast<std::size_t>(from);
+    if (to == Number::long_double) return from == to ? spread_long : nullptr;
+    if (index >= kSpread || (to != Number::float32 && to != Number::float64)) return nullptr;
+    return (to == Number::float32 ? kToComplex64 : kToComplex128)[index].at(level);
 }
 
 void either(char* dst, const char* src, std::int64_t count, const SmallFloat&) {

@@ -8,6 +8,7 @@
 #include "copy_walk.hpp"
 #include "devview/copy_plan.hpp"
 #include "layout_check.hpp"
+#include "plan_parts.hpp"
 
 namespace devview {
 
@@ -87,7 +88,7 @@ void copy_host(void* dst, const Layout& dst_layout, const void* src, const Layou
                std::int64_t itemsize) {
     const int ndim =
         std::max(rows::axes_with_pointers(dst_layout), rows::axes_with_pointers(src_layout));
-    if (ndim == 0) return run_host(plan_copy(dst_layout, src_layout, itemsize), dst, src);
+    if (ndim == 0) return copy_in_parts(plan_copy(dst_layout, src_layout, itemsize), dst, src);
     detail::check_same_shape("copy", dst_layout, src_layout);
     if (dst_layout.size() == 0 || itemsize == 0) return;
     // Behind the last pointer every block of items has the same plan.

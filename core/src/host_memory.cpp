@@ -2,6 +2,7 @@
 #include "devview/host_memory.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -17,12 +18,30 @@ namespace {
 
 // From here on fresh pages beat a memset: glibc maps such blocks anyway (M_MMAP_THRESHOLD_MAX/2).
 constexpr std::size_t kMappedZeros = std::size_t{16} << 20;
+// Two huge pages of x86-64; NumPy asks from here on, too.
+constexpr std::size_t kHugePages = std::size_t{4} << 20;
 
 [[noreturn]] void out_of_memory(std::size_t nbytes) {
     const std::size_t used = memory_gauge(Device{}).live_bytes;
     throw OutOfMemory("allocate: cpu: " + std::to_string(nbytes) + " bytes requested, " +
                           std::to_string(used) + " used",
                       nbytes, used, 0);
+}
+
+/// Asks for huge pages, which the first write to a large block is far fewer of. Only a wish: what
+/// comes of it is the same memory.
+void prefer_huge_pages(void* data, std::size_t nbytes) noexcept {
+#if defined(MADV_HUGEPAGE)
+    if (nbytes < kHugePages) return;
+    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto first = reinterpret_cast<std::uintptr_t>(data);
+    const std::uintptr_t from = (first + page - 1) / page * page;
+    const std::uintptr_t to = (first + nbytes) / page * page;
+    if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#else
+    (void)data;
+    (void)nbytes;
+#endif
 }
 
 void* aligned_block(std::size_t nbytes) {
@@ -33,6 +52,7 @@ void* aligned_block(std::size_t nbytes) {
         posix_memalign(&data, kHostAlignment, nbytes == 0 ? 1 : nbytes) != 0) {
         out_of_memory(nbytes);
     }
+    prefer_huge_pages(data, nbytes);
     return data;
 }
 
