@@ -68,7 +68,7 @@ struct Numbers {
     template <cpu::Level level>
     DEVVIEW_ALWAYS_INLINE static bool run(const char* a, const char* b, std::int64_t n,
                                           const CompareLeaf&) {
-        if constexpr (level == cpu::Level::plain && std::is_same_v<T, double> && !swapped) {
+        if constexpr (level == cpu::Level::portable && std::is_same_v<T, double> && !swapped) {
             return equal_doubles(a, b, n);
         } else {
             return equal_numbers<T, swapped>(a, b, n);
@@ -133,7 +133,7 @@ const char* gathered(char* buffer, const char* from, std::int64_t stride, std::i
 template <typename Body, std::int64_t size, int parts>
 bool equal_row(const CompareLeaf& leaf, const char* a, std::int64_t a_stride, const char* b,
                std::int64_t b_stride, std::int64_t n) noexcept {
-    const Block block = BlockCompiled<Body>::kAll.at(cpu::level());
+    const Block block = BlockCompiled<Body>::kAll.at(cpu_kind());
     const bool dense = a_stride == size && b_stride == size;
     const std::int64_t most = dense ? kBlock / parts : kGathered;
     alignas(64) char buffers[2][static_cast<std::size_t>(kGathered * size)];

@@ -93,8 +93,8 @@ void encode_halves(char* dst, const char* src, std::int64_t count, const SmallFl
     Encoded::avx2(dst + whole * kHalfSize, src + whole * kFloatSize, count - whole, small);
 }
 
-constexpr Runs kDecoded{Decoded::plain, decode_halves, decode_halves};
-constexpr Runs kEncoded{Encoded::plain, encode_halves, encode_halves};
+constexpr Runs kDecoded{Decoded::portable, decode_halves, decode_halves};
+constexpr Runs kEncoded{Encoded::portable, encode_halves, encode_halves};
 #else
 constexpr Runs kDecoded = Decoded::kAll;
 constexpr Runs kEncoded = Encoded::kAll;

@@ -42,7 +42,7 @@ std::int64_t size_of(Number number) noexcept;
 /// The steps from one number type to another, byte orders among them.
 class NumberConversion {
 public:
-    NumberConversion(const NumberType& to, const NumberType& from, cpu::Level level = cpu::level());
+    NumberConversion(const NumberType& to, const NumberType& from, cpu::Level level = cpu_kind());
 
     /// Converts `count` items; not an identity. Any alignment, no overlap.
     void run(char* dst, const char* src, std::int64_t count) const noexcept;

@@ -107,7 +107,7 @@ template <typename To, typename From>
 constexpr Runs runs_of() {
     using Body = typename Distinct<To, From>::Type;
     if constexpr (std::is_same_v<To, long double> || std::is_same_v<From, long double>) {
-        return {RunCompiled<Body>::plain, RunCompiled<Body>::plain, RunCompiled<Body>::plain};
+        return {RunCompiled<Body>::portable, RunCompiled<Body>::portable, RunCompiled<Body>::portable};
     } else {
         return RunCompiled<Body>::kAll;
     }

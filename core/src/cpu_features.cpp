@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
+
 namespace devview {
 namespace {
 
@@ -18,9 +22,16 @@ CpuKind asked_kind() noexcept {
 }  // namespace
 
 CpuKind detected_cpu_kind() noexcept {
-#if defined(__x86_64__)
-    if (!__builtin_cpu_supports("avx2")) return CpuKind::portable;
+#if defined(__x86_64__) && defined(__GNUC__)
+    // f16c by hand: clang 14 has no word for it.
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+    if (!(f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+          __builtin_cpu_supports("bmi2"))) {
+        return CpuKind::portable;
+    }
     const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
     return wide ? CpuKind::avx512 : CpuKind::avx2;
 #else

@@ -5,7 +5,8 @@
 
 namespace devview {
 
-/// Each kind has the instructions of those before it.
+/// Each kind has the instructions of those before it. avx2: bmi, bmi2 and f16c as well; avx512: f, bw,
+/// cd, dq and vl.
 enum class CpuKind { portable, avx2, avx512 };
 
 /// The best kind that this CPU and this build have, or less where DEVVIEW_CPU=portable|avx2|avx512
