@@ -118,34 +118,6 @@ void count_units(CopyPlan& plan) noexcept {
 
 }  // namespace
 
-CopyPlan CopyPlan::part(std::int64_t index, std::int64_t parts) const noexcept {
-    constexpr std::int64_t kLine = 64;
-    const auto first_of = [&](std::int64_t places, std::int64_t part) {
-        return places / parts * part + places % parts * part / parts;
-    };
-    CopyPlan cut = *this;
-    if (count == 0) return cut;
-    if (ndim == 0) {
-        const std::int64_t lines = (unit + kLine - 1) / kLine;
-        const std::int64_t first = std::min(unit, first_of(lines, index) * kLine);
-        cut.unit = std::min(unit, first_of(lines, index + 1) * kLine) - first;
-        cut.count = cut.unit == 0 ? 0 : 1;
-        cut.dst_shift += first;
-        cut.src_shift += first;
-        return cut;
-    }
-    int axis = static_cast<int>(std::max_element(extents, extents + ndim) - extents);
-    for (int k = axis; k >= 0; --k) {
-        if (extents[k] >= parts) axis = k;
-    }
-    const std::int64_t first = first_of(extents[axis], index);
-    cut.extents[axis] = first_of(extents[axis], index + 1) - first;
-    cut.count = count / extents[axis] * cut.extents[axis];
-    cut.dst_shift += first * dst_strides[axis];
-    cut.src_shift += first * src_strides[axis];
-    return cut;
-}
-
 CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, bool reorder) {
     check_layouts(dst, src, itemsize);
     CopyPlan plan = plan_axes(dst, src, itemsize, reorder);

@@ -121,7 +121,8 @@ void copy_in_parts(const CopyPlan& plan, void* dst, const void* src) {
     }
     const PlanCut cut = cut_writes(plan, nbytes, plan.unit, Cutting::bytes);
     if (cut.parts == 1) return run_host(plan, dst, src);
-    auto work = [&](int index) noexcept { run_host(cut.part(plan, index), dst, src); };
+    const std::int64_t whole = nbytes / 2;
+    auto work = [&](int index) noexcept { run_host(cut.part(plan, index), dst, src, whole); };
     workers::run(cut.parts, work);
 }
 

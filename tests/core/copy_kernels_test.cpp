@@ -355,46 +355,5 @@ TEST(CopyKernels, NothingOutsideTheItemsIsRead) {
     }
 }
 
-// --- Parts
-
-TEST(CopyPlanPart, PartsTogetherAreTheWhole) {
-    std::mt19937 random(23);
-    for (int round = 0; round < 600; ++round) {
-        const std::int64_t itemsize = random_int(random, 1, 20);
-        const Shape shape = random_shape(random, round);
-        Block src(random_source(random, shape, itemsize), itemsize, 0);
-        Block dst(random_layout(random, shape, itemsize), itemsize, 0);
-        randomise(random, src);
-        Block expected = dst;
-        copy_naively(expected, src, itemsize);
-        const CopyPlan plan = plan_copy(dst.layout, src.layout, itemsize);
-        const std::int64_t parts = random_int(random, 1, 9);
-        std::int64_t nbytes = 0;
-        for (std::int64_t k = parts; k-- > 0;) {
-            const CopyPlan part = plan.part(k, parts);
-            nbytes += part.count * part.unit;
-            run_host(part, dst.data(), src.data(), plan.count * plan.unit);
-        }
-        ASSERT_EQ(nbytes, plan.count * plan.unit);
-        ASSERT_EQ(dst.bytes, expected.bytes) << "round " << round;
-    }
-}
-
-TEST(CopyPlanPart, CutsTheOutermostAxisThatHasEnough) {
-    const CopyPlan plan =
-        plan_copy(dense({3, 100, 50}, 4), strided({3, 100, 50}, {4, 600, 12}, 4), 4);
-    ASSERT_EQ(plan.ndim, 2);
-    EXPECT_EQ(plan.part(1, 3).extents[0], 1);
-    EXPECT_EQ(plan.part(1, 3).dst_shift, 20000);
-    EXPECT_EQ(plan.part(1, 4).extents[0], 3);
-    EXPECT_EQ(plan.part(1, 4).extents[1], 1250);
-    EXPECT_EQ(plan.part(1, 4).src_shift, 1250 * 12);
-    const CopyPlan run = plan_copy(dense({1000}, 1), dense({1000}, 1), 1);
-    EXPECT_EQ(run.part(0, 3).unit, 320);
-    EXPECT_EQ(run.part(2, 3).dst_shift, 640);
-    EXPECT_EQ(run.part(2, 3).unit, 360);
-    EXPECT_EQ(plan_copy(dense({10}, 1), dense({10}, 1), 1).part(0, 4).count, 0);
-}
-
 }  // namespace
 }  // namespace devview

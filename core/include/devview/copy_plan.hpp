@@ -40,12 +40,6 @@ struct CopyPlan {
         return ndim == 2 && is_sliced(dst_strides) && is_sliced(src_strides);
     }
 
-    /// Part `index` of `parts`, which together do what the plan does, in any order or at once where
-    /// the destination does not overlap itself. Cut along the outermost axis that has places for
-    /// all, else the longest; a dense run is cut at multiples of 64 bytes from its start. A part
-    /// may be empty (count 0). run_host() wants the bytes of the whole with each part.
-    DEVVIEW_CORE_API CopyPlan part(std::int64_t index, std::int64_t parts) const noexcept;
-
 private:
     bool is_sliced(const std::int64_t* strides) const noexcept {
         return strides[1] >= unit && strides[0] % strides[1] == 0 &&
