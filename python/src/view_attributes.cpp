@@ -38,7 +38,13 @@ PyObject* suboffsets(const View& view) {
 }
 PyObject* ndim(const View& view) { return PyLong_FromLong(view.ndim()); }
 PyObject* itemsize(const View& view) { return PyLong_FromLongLong(view.itemsize()); }
-PyObject* nbytes(const View& view) { return PyLong_FromLongLong(view.nbytes()); }
+PyObject* nbytes(const View& view) {
+    const std::int64_t* const shape = view.shape();
+    std::int64_t items = 1;
+    for (int axis = 0; axis < view.ndim(); ++axis)
+        items *= shape[axis];
+    return PyLong_FromLongLong(view.format().nbytes(items));
+}
 PyObject* format(const View& view) { return PyUnicode_FromString(view.format().text()); }
 PyObject* readonly(const View& view) { return PyBool_FromLong(view.readonly()); }
 PyObject* device(const View& view) { return device_object(view.device()); }

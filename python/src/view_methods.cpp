@@ -53,22 +53,6 @@ PyObject* handle_of_view(PyObject* self) { return exported_bytes(live_view(self)
 
 PyObject* leave(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) { return release(self); }
 
-/// What the object takes, and the block of a layout or of lent axes that is not inside it.
-PyObject* size_of(PyObject* self, PyObject*) {
-    const auto* const object = view_object(self);
-    const View& view = object->view;
-    const auto axes = static_cast<std::size_t>(view.ndim());
-    const auto at = reinterpret_cast<std::uintptr_t>(view.shape());
-    const auto begin = reinterpret_cast<std::uintptr_t>(object);
-    const bool inside = at >= begin && at < begin + sizeof(ViewObject);
-    std::size_t bytes = sizeof(ViewObject);
-    if (!inside) bytes += axes * (view.suboffsets() ? 3 : 2) * sizeof(std::int64_t);
-    if (object->lent_axes != nullptr && object->lent_axes != object->small_axes) {
-        bytes += axes * 2 * sizeof(std::int64_t);
-    }
-    return PyLong_FromSize_t(bytes);
-}
-
 /// The bytes of packed items in their order, zeros behind the last one.
 PyObject* packed_bytes(const View& view) {
     const std::int64_t count = view.nbytes();
@@ -356,7 +340,7 @@ PyMethodDef view_methods[] = {
          "    # written back here\n\n"
          "Raises BufferError for a writable staging of a read-only view, or one that overlaps "
          "another."),
-    {"__sizeof__", size_of, METH_NOARGS,
+    {"__sizeof__", view_sizeof, METH_NOARGS,
      "__sizeof__($self, /)\n--\n\nBytes of the object itself, its layout with it; not the "
      "memory, nor the\nallocation's record, which all views of the memory share."},
     {"__reduce_ex__", reduce, METH_O,

@@ -206,6 +206,22 @@ int view_clear(PyObject* object) {
     return 0;
 }
 
+/// What the object takes, and the block of a layout or of lent axes that is not inside it.
+PyObject* view_sizeof(PyObject* self, PyObject*) {
+    const auto* const object = view_object(self);
+    const View& view = object->view;
+    const auto axes = static_cast<std::size_t>(view.ndim());
+    const auto at = reinterpret_cast<std::uintptr_t>(view.shape());
+    const auto begin = reinterpret_cast<std::uintptr_t>(object);
+    const bool inside = at >= begin && at < begin + sizeof(ViewObject);
+    std::size_t bytes = sizeof(ViewObject);
+    if (!inside) bytes += axes * (view.suboffsets() ? 3 : 2) * sizeof(std::int64_t);
+    if (object->lent_axes != nullptr && object->lent_axes != object->small_axes) {
+        bytes += axes * 2 * sizeof(std::int64_t);
+    }
+    return PyLong_FromSize_t(bytes);
+}
+
 AllocationObject* object_of(std::shared_ptr<Allocation> allocation) {
     // Made before the look at the binding: an allocation of memory may run the collector.
     auto* self = allocation_object(free_allocations.take<AllocationObject>(allocation_type));

@@ -10,6 +10,7 @@ void view_dealloc(PyObject* object);
 int view_traverse(PyObject* object, visitproc visit, void* arg);
 void view_finalize(PyObject* object);
 int view_clear(PyObject* object);
+PyObject* view_sizeof(PyObject* self, PyObject* unused);
 void allocation_dealloc(PyObject* object);
 int allocation_traverse(PyObject* object, visitproc visit, void* arg);
 void allocation_finalize(PyObject* object);
