@@ -1,6 +1,6 @@
 """Strided host copies beside memcpy and NumPy: every ratio in one run, both sides interleaved.
 
-    python bench/copies.py [pack] [random] [small] [tobytes] [--layouts 500] [--seed 1] [--json FILE]
+    python bench/copies.py [pack] [random] [small] [tobytes] [--layouts 500] [--json FILE]
 
 pack: ``dv.copyto`` to dense memory over a memcpy of the same traffic, (cache lines read + bytes
 written) / 2; above 1 it is faster than memcpy. random: seeded layouts, NumPy's ``copyto`` over
@@ -16,6 +16,7 @@ import random
 import statistics
 import sys
 import time
+from pathlib import Path
 
 os.environ.setdefault("DEVVIEW_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,7 +37,7 @@ def per_call(call, calls):
 
 
 def medians(calls, seconds=0.3, rounds=7):
-    """The median time of each callable; they take turns, in a new order each round."""
+    """Measure the median time of each callable; they take turns, in a new order each round."""
     counts = []
     for call in calls:
         call()
@@ -53,8 +54,10 @@ def medians(calls, seconds=0.3, rounds=7):
 
 def lines_read(array):
     """Bytes of the cache lines that hold the array's items (exact for up to 2^26 items)."""
-    low, high = np.lib.array_utils.byte_bounds(array) if hasattr(np.lib, "array_utils") else (
-        np.byte_bounds(array)
+    low, high = (
+        np.lib.array_utils.byte_bounds(array)
+        if hasattr(np.lib, "array_utils")
+        else (np.byte_bounds(array))
     )
     first = low // LINE
     touched = np.zeros(high // LINE - first + 1, np.bool_)
@@ -78,6 +81,12 @@ def lines_read(array):
     return int(touched.sum()) * LINE
 
 
+def filled(shape, dtype):
+    """Make an array that is written once: untouched zeros would all lie in one page."""
+    dtype = np.dtype(dtype)
+    return np.full(shape, b"x" * dtype.itemsize if dtype.kind == "S" else 1, dtype)
+
+
 class Memcpy:
     """Copies of n bytes between two blocks that are there already."""
 
@@ -86,6 +95,7 @@ class Memcpy:
         self.source = memoryview(np.ones(largest, np.uint8))
 
     def of(self, nbytes):
+        """Give the callable that copies so many bytes."""
         to, source = self.to[:nbytes], self.source[:nbytes]
 
         def call():
@@ -114,7 +124,7 @@ def pack_cases(mb):
     yield "(1, 0, 2) f32", 0.8, made((cube, cube, cube), "f4").transpose(1, 0, 2)
     yield "columns step 2 f32", 0.8, made((f4, 2 * f4), "f4")[:, ::2]
     yield "reversal f32", 0.8, made(mb << 18, "f4")[::-1]
-    yield "12-byte records step 2", 0.8, np.zeros((mb << 20) // 6, record)[::2]
+    yield "12-byte records step 2", 0.8, filled((mb << 20) // 6, record)[::2]
     yield "HWC to CHW u8", 0.8, made((rgb, rgb, 3), "u1").transpose(2, 0, 1)
     yield "CHW to HWC u8", 0.8, made((3, rgb, rgb), "u1").transpose(1, 2, 0)
     yield "transpose u8", 0.8, made((side, side), "u1").T
@@ -138,13 +148,20 @@ def bench_pack(sizes, seconds):
             ]
             peer, ours, numpy = medians(calls, seconds)
             rows.append(
-                {"case": name, "mb": mb, "ratio": peer / ours, "asked": least,
-                 "numpy": numpy / ours, "gb_s": target.nbytes / ours * 1e-9}
+                {
+                    "case": name,
+                    "mb": mb,
+                    "ratio": peer / ours,
+                    "asked": least,
+                    "numpy": numpy / ours,
+                    "gb_s": target.nbytes / ours * 1e-9,
+                }
             )
             flag = "" if peer / ours >= least else "  <--"
             print(
                 f"{name:42}{mb:5} MB{'':10}{peer / ours:8.2f}{least:7.2f}"
-                f"{target.nbytes / ours * 1e-9:8.1f}{numpy / ours:7.1f}x{flag}", flush=True
+                f"{target.nbytes / ours * 1e-9:8.1f}{numpy / ours:7.1f}x{flag}",
+                flush=True,
             )
     return rows
 
@@ -164,7 +181,7 @@ def random_layout(rng):
     order = list(range(ndim))
     if rng.random() < 0.6:
         rng.shuffle(order)
-    base = np.zeros([shape[axis] * abs(steps[axis]) for axis in order], dtype)
+    base = filled([shape[axis] * abs(steps[axis]) for axis in order], dtype)
     base = base.transpose([order.index(axis) for axis in range(ndim)])
     source = base[tuple(slice(None, None, step) for step in steps)]
     if rng.random() < 0.05:
@@ -196,9 +213,17 @@ def bench_random(count, seed, seconds):
             if numpy / ours >= 0.95:
                 break
         rows.append(
-            {"number": number, "shape": target.shape, "dtype": str(target.dtype),
-             "dst": target.strides, "src": source.strides, "nbytes": target.nbytes,
-             "memcpy": peer / ours, "numpy": numpy / ours, "memcpy_numpy": peer / numpy}
+            {
+                "number": number,
+                "shape": target.shape,
+                "dtype": str(target.dtype),
+                "dst": target.strides,
+                "src": source.strides,
+                "nbytes": target.nbytes,
+                "memcpy": peer / ours,
+                "numpy": numpy / ours,
+                "memcpy_numpy": peer / numpy,
+            }
         )
     return rows
 
@@ -209,20 +234,29 @@ def mean(rows, key):
 
 def print_random(rows):
     slow = [row for row in rows if row["numpy"] < 0.95]
-    print(f"\n{len(rows)} random layouts: {mean(rows, 'memcpy'):.2f} of memcpy (asked 0.80), "
-          f"{mean(rows, 'numpy'):.2f} x NumPy, memcpy {1 / mean(rows, 'memcpy_numpy'):.2f} x NumPy; "
-          f"{len(slow)} under 0.95 x NumPy")
+    peers = 1 / mean(rows, "memcpy_numpy")
+    print(
+        f"\n{len(rows)} random layouts: {mean(rows, 'memcpy'):.2f} of memcpy (asked 0.80), "
+        f"{mean(rows, 'numpy'):.2f} x NumPy, memcpy {peers:.2f} x NumPy; "
+        f"{len(slow)} under 0.95 x NumPy"
+    )
     for low in range(10, 26, 4):
         part = [row for row in rows if 2**low <= row["nbytes"] < 2 ** (low + 4)]
         if part:
-            print(f"  {2**low >> 10:6} KB to {2 ** (low + 4) >> 10:6} KB: "
-                  f"{mean(part, 'memcpy'):.2f} of memcpy, {mean(part, 'numpy'):.2f} x NumPy")
+            print(
+                f"  {2**low >> 10:6} KB to {2 ** (low + 4) >> 10:6} KB: "
+                f"{mean(part, 'memcpy'):.2f} of memcpy, {mean(part, 'numpy'):.2f} x NumPy"
+            )
     for row in sorted(rows, key=lambda row: row["memcpy"])[:12]:
-        print(f"  {row['memcpy']:.2f} {row['numpy']:.2f}x #{row['number']} {row['dtype']} "
-              f"{row['shape']} {row['dst']} <- {row['src']}")
+        print(
+            f"  {row['memcpy']:.2f} {row['numpy']:.2f}x #{row['number']} {row['dtype']} "
+            f"{row['shape']} {row['dst']} <- {row['src']}"
+        )
     for row in slow:
-        print(f"  SLOW {row['numpy']:.2f}x NumPy: #{row['number']} {row['dtype']} {row['shape']} "
-              f"{row['dst']} <- {row['src']}")
+        print(
+            f"  SLOW {row['numpy']:.2f}x NumPy: #{row['number']} {row['dtype']} {row['shape']} "
+            f"{row['dst']} <- {row['src']}"
+        )
 
 
 def bench_small(seconds):
@@ -246,8 +280,10 @@ def bench_small(seconds):
         own, numpy, floor = medians([ours, peer, nothing], seconds)
         ratio = (own - floor) / (numpy - floor)
         rows.append({"dtype": name, "ratio": ratio, "ns": (own - floor) * 1e9})
-        print(f"  {name:4}{ratio:8.2f}   {(own - floor) * 1e9:6.0f} ns, "
-              f"NumPy {(numpy - floor) * 1e9:6.0f} ns")
+        print(
+            f"  {name:4}{ratio:8.2f}   {(own - floor) * 1e9:6.0f} ns, "
+            f"NumPy {(numpy - floor) * 1e9:6.0f} ns"
+        )
     return rows
 
 
@@ -284,8 +320,7 @@ def main():
         results["random"] = bench_random(options.layouts, options.seed, options.seconds / 5)
         print_random(results["random"])
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(results, file)
+        Path(options.json).write_text(json.dumps(results))
     return 0
 
 

@@ -85,7 +85,12 @@ private:
 
     void fit(Place& place) const noexcept {
         place.columns = next(place.i, task_.across.extent, width_) - place.i;
-        place.height = next(place.j, task_.along.extent, height_) - place.j;
+        // After a shorter first tile, rows that begin alike in their lines are made in whole lines.
+        const auto phase = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(place.dst) %
+                                                     static_cast<std::uintptr_t>(kLine));
+        const bool first = place.j == 0 && phase % task_.unit == 0;
+        const std::int64_t step = first ? height_ - phase / task_.unit : height_;
+        place.height = next(place.j, task_.along.extent, step) - place.j;
     }
 
     /// To the next tile; false after the last one.
