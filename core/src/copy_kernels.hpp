@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "devview/export.hpp"
 
 namespace devview::copy {
 
@@ -49,11 +48,11 @@ struct Kernels {
 };
 
 /// Null where the build has no such kernels.
-DEVVIEW_CORE_API const Kernels* portable_kernels() noexcept;
-DEVVIEW_CORE_API const Kernels* avx2_kernels() noexcept;
-DEVVIEW_CORE_API const Kernels* avx512_kernels() noexcept;
+const Kernels* portable_kernels() noexcept;
+const Kernels* avx2_kernels() noexcept;
+const Kernels* avx512_kernels() noexcept;
 
 /// Those of cpu_kind().
-DEVVIEW_CORE_API const Kernels& kernels() noexcept;
+const Kernels& kernels() noexcept;
 
 }  // namespace devview::copy

@@ -55,7 +55,7 @@ inline std::int64_t across_step(const Task& task) noexcept {
 }
 
 /// Chooses for a plan of one axis at least, on these kernels.
-DEVVIEW_CORE_API void arrange_task(const CopyPlan& plan, const Kernels& kernels,
+void arrange_task(const CopyPlan& plan, const Kernels& kernels,
                                    Task& task) noexcept;
 
 /// The pattern that packs the units at the places of `along`, which repeats after the last axis or
@@ -94,7 +94,7 @@ Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
 bool has_long_rows(const Task& task) noexcept;
 
 /// run_host() by these kernels.
-DEVVIEW_CORE_API Route run_plan(const CopyPlan& plan, char* dst, const char* src,
+Route run_plan(const CopyPlan& plan, char* dst, const char* src,
                                 std::int64_t whole, const Kernels& kernels) noexcept;
 
 }  // namespace devview::copy

@@ -1,7 +1,6 @@
 // Which vector instructions host loops may use: asked of the CPU once; private to the core.
 #pragma once
 
-#include "devview/export.hpp"
 
 namespace devview {
 
@@ -11,9 +10,9 @@ enum class CpuKind { portable, avx2, avx512 };
 
 /// The best kind that this CPU and this build have, or less where DEVVIEW_CPU=portable|avx2|avx512
 /// asks for it. Read once.
-DEVVIEW_CORE_API CpuKind cpu_kind() noexcept;
+CpuKind cpu_kind() noexcept;
 
 /// What the CPU has, whatever DEVVIEW_CPU says.
-DEVVIEW_CORE_API CpuKind detected_cpu_kind() noexcept;
+CpuKind detected_cpu_kind() noexcept;
 
 }  // namespace devview
