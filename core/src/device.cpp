@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "devview/error.hpp"
-#include "quote.hpp"
+#include "src/quote.hpp"
 
 namespace devview {
 namespace {

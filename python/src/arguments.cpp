@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "device/stream_object.hpp"
 #include "errors.hpp"
-#include "stream_object.hpp"
 
 namespace devview::python {
 

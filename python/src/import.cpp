@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "array_import.hpp"
-#include "buffer_import.hpp"
-#include "bytes_import.hpp"
-#include "call_arguments.hpp"
+#include "arrays/array_import.hpp"
+#include "buffer/buffer_import.hpp"
+#include "buffer/bytes_import.hpp"
 #include "devview/copy.hpp"
 #include "devview/error.hpp"
 #include "errors.hpp"
-#include "exporter.hpp"
+#include "exporter/exporter.hpp"
 #include "protocols.hpp"
+#include "view/call_arguments.hpp"
 
 namespace devview::python {
 

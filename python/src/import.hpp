@@ -1,7 +1,7 @@
 // dv.view and its relatives: other libraries' objects become views.
 #pragma once
 
-#include "view_object.hpp"
+#include "view/view_object.hpp"
 
 namespace devview::python {
 

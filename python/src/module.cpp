@@ -1,14 +1,14 @@
 // The extension module devview._devview: every room adds its part.
 #include "bindings.hpp"
-#include "exporter.hpp"
-#include "format_object.hpp"
-#include "host_access.hpp"
+#include "buffer/host_access.hpp"
+#include "device/staging_object.hpp"
+#include "device/stream_object.hpp"
+#include "exporter/exporter.hpp"
+#include "formats/format_object.hpp"
+#include "formats/record_type.hpp"
 #include "import.hpp"
-#include "record_type.hpp"
-#include "staging_object.hpp"
-#include "stream_object.hpp"
-#include "view_iterator.hpp"
-#include "view_object.hpp"
+#include "view/view_iterator.hpp"
+#include "view/view_object.hpp"
 
 PYBIND11_MODULE(_devview, module) {
     namespace dv = devview::python;

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "callback_scope.hpp"
+#include "device/stream_object.hpp"
 #include "devview/cuda/memory.hpp"
-#include "stream_object.hpp"
 
 namespace devview::python {
 

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "devview/format.hpp"
-#include "src/convert_runs.hpp"
+#include "src/convert/convert_runs.hpp"
 
 namespace devview::convert {
 namespace {

@@ -12,8 +12,8 @@
 
 #include "copy_model.hpp"
 #include "devview/copy_plan.hpp"
-#include "src/copy_task.hpp"
-#include "src/cpu_features.hpp"
+#include "src/copy/copy_task.hpp"
+#include "src/machine/cpu_features.hpp"
 
 namespace devview {
 namespace {

@@ -1,5 +1,5 @@
 // Plans cut into parts do what the whole does.
-#include "src/plan_parts.hpp"
+#include "src/copy/plan_parts.hpp"
 
 #include <algorithm>
 #include <cstdlib>

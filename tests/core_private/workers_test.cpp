@@ -1,5 +1,5 @@
 // Threads for large work: what runs where, how many, and what happens at fork and exit.
-#include "src/workers.hpp"
+#include "src/machine/workers.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-"""Hold the direction of dependencies: of parts, and of rooms in cuda/src. A test and a script."""
+"""Hold the direction of dependencies: of parts, and of rooms in a part. A test and a script."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ FORBIDDEN = {
     "python": (CUDA_HEADERS,),
 }
 
-# The rooms of cuda/src in the order of data: each may include those before it; the root is last.
-ROOMS = ("runtime", "stream", "memory", "ipc", "copy", "c_api", "")
+# The rooms under src in the order of data: each may include those before it. "" is src itself.
+ROOMS = {
+    "core": (
+        *("", "machine", "format", "layout", "memory", "copy", "convert", "compare", "exchange"),
+        "c_api",
+    ),
+    "cuda": ("runtime", "stream", "memory", "ipc", "copy", "exchange", "c_api"),
+}
 
 # Folders in which an include is looked up, by the part that owns them.
 INCLUDE_FOLDERS = {
@@ -47,10 +53,11 @@ def sources(part: str) -> list[Path]:
 def owner(header: str, file: Path) -> str | None:
     """Return the part that owns an included header, None for a foreign one."""
     beside = file.parent / header
-    if beside.exists():
+    if beside.is_file():
         return beside.resolve().relative_to(ROOT).parts[0]
-    for part, folders in INCLUDE_FOLDERS.items():
-        if any((ROOT / folder / header).exists() for folder in folders):
+    own = file.relative_to(ROOT).parts[0]
+    for part in (own, *INCLUDE_FOLDERS):
+        if any((ROOT / folder / header).is_file() for folder in INCLUDE_FOLDERS[part]):
             return part
     return None
 
@@ -69,21 +76,21 @@ def include_faults(part: str) -> list[str]:
     return faults
 
 
-def room(path: str) -> int:
-    """Return the place of a file under cuda/src among the rooms."""
-    return ROOMS.index(path.removeprefix("src/").rpartition("/")[0])
+def room(part: str, path: str) -> int:
+    """Return the place of a file under the part's src among the rooms."""
+    return ROOMS[part].index(path.removeprefix("src/").rpartition("/")[0])
 
 
-def room_faults() -> list[str]:
-    """Return one line for each private include of cuda/src from a later room."""
+def room_faults(part: str) -> list[str]:
+    """Return one line for each private include of a later room."""
     faults = []
-    for file in sources("cuda"):
-        name = file.relative_to(ROOT / "cuda").as_posix()
+    for file in sources(part):
+        name = file.relative_to(ROOT / part).as_posix()
         if not name.startswith("src/"):
             continue
         for header in INCLUDE.findall(file.read_text(encoding="utf-8")):
-            if header.startswith("src/") and room(header) > room(name):
-                faults.append(f"cuda/{name}: includes {header}")
+            if header.startswith("src/") and room(part, header) > room(part, name):
+                faults.append(f"{part}/{name}: includes {header}")
     return faults
 
 
@@ -108,9 +115,14 @@ def test_includes_point_one_way(part):
     assert include_faults(part) == []
 
 
-def test_rooms_include_those_before_them():
-    assert room_faults() == []
-    assert room("src/copy/fill.cpp") > room("src/memory/memory.cpp") > room("src/runtime/check.hpp")
+@pytest.mark.parametrize("part", ROOMS)
+def test_rooms_include_those_before_them(part):
+    assert room_faults(part) == []
+
+
+def test_rooms_are_found():
+    assert room("cuda", "src/copy/fill.cpp") > room("cuda", "src/runtime/check.hpp")
+    assert room("core", "src/copy/copy_host.cpp") > room("core", "src/checked.hpp")
 
 
 @pytest.mark.parametrize("part", MAY_INCLUDE)
@@ -135,6 +147,6 @@ def test_rule_tells_calls_from_other_names(code, count):
 
 if __name__ == "__main__":
     found = [fault for part in MAY_INCLUDE for fault in include_faults(part) + call_faults(part)]
-    found += room_faults()
+    found += [fault for part in ROOMS for fault in room_faults(part)]
     print("\n".join(found) or "layering: python -> cuda -> core holds")
     sys.exit(bool(found))

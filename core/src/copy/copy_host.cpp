@@ -1,0 +1,107 @@
+// Copies and fills on host memory: a plan in one piece, in pieces that are streamed, or by
+// pointers.
+#include <algorithm>
+#include <cstring>
+
+#include "devview/copy_plan.hpp"
+#include "src/copy/copy_moves.hpp"
+#include "src/copy/copy_task.hpp"
+#include "src/copy/copy_walk.hpp"
+#include "src/copy/plan_parts.hpp"
+#include "src/layout/layout_check.hpp"
+
+namespace devview {
+
+namespace copy {
+
+namespace {
+
+/// From here on what is written drives more out of the caches than it leaves in them for the
+/// reader.
+constexpr std::int64_t kStreamBytes = 16 << 20;
+
+/// One block of few units, which is done before others have chosen how.
+bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {
+    constexpr std::int64_t kMost = 32;
+    const std::int64_t unit = plan.unit;
+    if (plan.ndim != 2 || plan.dst_strides[1] != unit || unit > 16) return false;
+    const std::int64_t columns = plan.extents[0];
+    const std::int64_t rows = plan.extents[1];
+    if (std::max(rows, columns) > kMost) return false;
+    const bool squares = plan.src_strides[0] == unit && (unit & (unit - 1)) == 0 &&
+                         std::min(rows, columns) * unit >= 16;
+    if (!squares && plan.count > 128) return false;
+    std::int64_t dst_at[kMost];
+    std::int64_t src_at[kMost];
+    for (std::int64_t k = 0; k < columns; ++k)
+        dst_at[k] = k * plan.dst_strides[0];
+    for (std::int64_t k = 0; k < rows; ++k)
+        src_at[k] = k * plan.src_strides[1];
+    if (squares) {
+        const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+        kernels.transpose[size](dst, dst_at, src, src_at, rows, columns);
+    } else {
+        move_units({dst, dst_at, src, src_at, rows, columns, nullptr}, unit, plan.src_strides[0],
+                   kernels);
+    }
+    return true;
+}
+
+}  // namespace
+
+Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t whole,
+               const Kernels& kernels) noexcept {
+    if (plan.count == 0) return Route::none;
+    dst += plan.dst_shift;
+    src += plan.src_shift;
+    const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
+    if (run_small(plan, dst, src, kernels)) return Route::blocks;
+    Task task;
+    if (plan.ndim > 0) {
+        arrange_task(plan, kernels, task);
+        if (task.inner == Inner::walk) {
+            rows::run_walk(plan, dst, src);
+            return Route::walk;
+        }
+    }
+    Route route = Route::none;
+    if (streams && (plan.ndim == 0 || !has_long_rows(task))) {
+        route = stream_pieces(plan, kernels, dst, src);
+    }
+    if (route == Route::none && plan.ndim > 0) route = run_task(task, kernels, dst, src, streams);
+    if (route == Route::none) {
+        std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
+        return Route::dense;
+    }
+    if (streams) kernels.fence();
+    return route;
+}
+
+}  // namespace copy
+
+void run_host(const CopyPlan& plan, void* dst, const void* src, std::int64_t whole) noexcept {
+    copy::run_plan(plan, static_cast<char*>(dst), static_cast<const char*>(src), whole,
+                   copy::kernels());
+}
+
+void copy_host(void* dst, const Layout& dst_layout, const void* src, const Layout& src_layout,
+               std::int64_t itemsize) {
+    const int ndim =
+        std::max(rows::axes_with_pointers(dst_layout), rows::axes_with_pointers(src_layout));
+    if (ndim == 0) return copy_in_parts(plan_copy(dst_layout, src_layout, itemsize), dst, src);
+    detail::check_same_shape("copy", dst_layout, src_layout);
+    if (dst_layout.size() == 0 || itemsize == 0) return;
+    // Behind the last pointer every block of items has the same plan.
+    const CopyPlan plan = plan_copy(rows::axes_from(dst_layout, ndim, itemsize),
+                                    rows::axes_from(src_layout, ndim, itemsize), itemsize);
+    rows::each_block(dst_layout, src_layout, 0, ndim, static_cast<char*>(dst),
+                     static_cast<const char*>(src),
+                     [&](char* to, const char* from) { run_host(plan, to, from); });
+}
+
+void fill_host(void* dst, const Layout& layout, const void* item, std::int64_t itemsize) {
+    copy_host(dst, layout, item, Layout().broadcast_to(layout.ndim(), layout.shape(), itemsize),
+              itemsize);
+}
+
+}  // namespace devview

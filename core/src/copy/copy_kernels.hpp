@@ -1,0 +1,57 @@
+// The inner loops of host copies, compiled once for each kind of CPU; private to the core.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace devview::copy {
+
+/// Bytes of a cache line, the least that is streamed past the caches.
+constexpr std::int64_t kLine = 64;
+
+/// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
+/// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
+struct Program {
+    static constexpr int kMost = 96;  // phases * windows
+    int phases;
+    int windows;
+    std::int64_t places[kMost];                 ///< of each piece from the period's first byte
+    std::int64_t advance;                       ///< source bytes from one period to the next
+    std::int64_t offsets[kMost];                ///< of each window from the period's first item
+    alignas(16) std::uint8_t masks[kMost][16];  ///< as pshufb takes them: 0x80 picks nothing
+};
+
+/// Rows `j` of the source, at src + src_at[j], are dense in `i`; rows `i` of the destination, at
+/// dst + dst_at[i], are dense in `j`. Both extents must be at least 16 / (bytes of an item).
+using Transpose = void (*)(char* dst, const std::int64_t* dst_at, const char* src,
+                           const std::int64_t* src_at, std::int64_t rows,
+                           std::int64_t columns) noexcept;
+
+struct Kernels {
+    const char* name;
+    Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
+    /// Null where the CPU has no shuffle of bytes. Windows are read whole.
+    void (*run_program)(const Program& program, char* dst, const char* src,
+                        std::int64_t periods) noexcept;
+    /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
+    /// above.
+    void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                        const std::int64_t* src_at, std::int64_t count) noexcept;
+    /// Whole lines past the caches; dst is aligned to a line. An sfence follows before the copy
+    /// ends.
+    void (*stream)(char* dst, const char* src, std::int64_t nbytes) noexcept;
+    /// Row k of `nbytes` (16 or more) from src + src_at[k] to dst + k * pitch.
+    void (*gather_rows)(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
+                        std::int64_t nbytes, std::int64_t count) noexcept;
+    void (*fence)() noexcept;
+};
+
+/// Null where the build has no such kernels.
+const Kernels* portable_kernels() noexcept;
+const Kernels* avx2_kernels() noexcept;
+const Kernels* avx512_kernels() noexcept;
+
+/// Those of cpu_kind().
+const Kernels& kernels() noexcept;
+
+}  // namespace devview::copy

@@ -1,0 +1,350 @@
+// The kernels' source for every kind of CPU. Each file that includes it is compiled for its own
+// instructions, so all is in an unnamed namespace, and nothing inline of others is called: the
+// linker would keep one copy of it for all CPUs.
+#pragma once
+
+#include <cstring>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "src/copy/copy_kernels.hpp"
+
+namespace devview::copy {
+namespace {
+
+#if defined(__AVX512BW__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+/// `bytes` bytes of items T, in lanes of 16.
+template <typename T, int kBytes>
+struct Vector {
+    typedef T Type __attribute__((vector_size(kBytes)));
+};
+template <typename T, int kBytes>
+using VectorOf = typename Vector<T, kBytes>::Type;
+
+template <typename V>
+inline V load_vector(const char* from) noexcept {
+    V value;
+    std::memcpy(&value, from, sizeof(V));
+    return value;
+}
+
+template <typename V>
+inline void store_vector(char* to, const V& value) noexcept {
+    std::memcpy(to, &value, sizeof(V));
+}
+
+template <typename T>
+inline VectorOf<T, 16> gather_lanes(const char* src, const std::int64_t* at, std::int64_t /*step*/,
+                                    VectorOf<T, 16>* /*tag*/) noexcept {
+    return load_vector<VectorOf<T, 16>>(src + at[0]);
+}
+
+#if defined(__AVX2__)
+inline __m256i two_lanes(const char* low, const char* high) noexcept {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(load_vector<__m128i>(low)),
+                                   load_vector<__m128i>(high), 1);
+}
+
+template <typename T>
+inline VectorOf<T, 32> gather_lanes(const char* src, const std::int64_t* at, std::int64_t step,
+                                    VectorOf<T, 32>* /*tag*/) noexcept {
+    return reinterpret_cast<VectorOf<T, 32>>(two_lanes(src + at[0], src + at[step]));
+}
+#endif
+
+#if defined(__AVX512BW__)
+/// By the compilers' own vectors: GCC 12 warns of its intrinsic's undefined operand.
+template <typename V, std::size_t... kItem>
+inline auto join(V low, V high, std::index_sequence<kItem...> /*items*/) noexcept {
+    return __builtin_shufflevector(low, high, kItem...);
+}
+
+template <typename T>
+inline VectorOf<T, 64> gather_lanes(const char* src, const std::int64_t* at, std::int64_t step,
+                                    VectorOf<T, 64>* /*tag*/) noexcept {
+    const auto low = gather_lanes<T>(src, at, step, static_cast<VectorOf<T, 32>*>(nullptr));
+    const auto high =
+        gather_lanes<T>(src, at + 2 * step, step, static_cast<VectorOf<T, 32>*>(nullptr));
+    return join(low, high, std::make_index_sequence<64 / sizeof(T)>());
+}
+#endif
+
+/// In each lane: a[first], b[first], a[first + 1], b[first + 1], ...
+template <typename T, int kBytes, std::size_t kFirst, std::size_t... kItem>
+inline VectorOf<T, kBytes> interleave(VectorOf<T, kBytes> a, VectorOf<T, kBytes> b,
+                                      std::index_sequence<kItem...> /*items*/) noexcept {
+    constexpr std::size_t kLane = 16 / sizeof(T);
+    return __builtin_shufflevector(
+        a, b,
+        (kItem / kLane * kLane + kFirst + kItem % kLane / 2 + kItem % 2 * sizeof...(kItem))...);
+}
+
+/// Vectors of one square. Loops over them are written as folds: the compilers leave long loops as
+/// they are, and then keep the vectors in memory.
+template <typename T, int kBytes>
+struct Square {
+    static constexpr std::size_t kSide = 16 / sizeof(T);
+    using V = VectorOf<T, kBytes>;
+    using Items = std::make_index_sequence<kBytes / sizeof(T)>;
+    V rows[kSide];
+
+    template <std::size_t... k>
+    void load(const char* src, const std::int64_t* src_at,
+              std::index_sequence<k...> /*k*/) noexcept {
+        ((rows[k] = gather_lanes<T>(src, src_at + k, kSide, static_cast<V*>(nullptr))), ...);
+    }
+    template <std::size_t... k>
+    void store(char* dst, const std::int64_t* dst_at,
+               std::index_sequence<k...> /*k*/) const noexcept {
+        (store_vector(dst + dst_at[k], rows[k]), ...);
+    }
+    template <std::size_t... k>
+    Square interleaved(std::index_sequence<k...> /*k*/) const noexcept {
+        Square to;
+        ((to.rows[2 * k] = interleave<T, kBytes, 0>(rows[k], rows[k + kSide / 2], Items()),
+          to.rows[2 * k + 1] =
+              interleave<T, kBytes, kSide / 2>(rows[k], rows[k + kSide / 2], Items())),
+         ...);
+        return to;
+    }
+    template <std::size_t kRound>
+    Square transposed() const noexcept {
+        if constexpr (kRound == 1) {
+            return *this;
+        } else {
+            return interleaved(std::make_index_sequence<kSide / 2>())
+                .template transposed<kRound / 2>();
+        }
+    }
+};
+
+/// 16 / sizeof(T) columns of as many rows in each lane: a lane holds a square of its own, and each
+/// round interleaves the square's two halves.
+template <typename T, int kBytes>
+inline void transpose_square(char* dst, const std::int64_t* dst_at, const char* src,
+                             const std::int64_t* src_at) noexcept {
+    constexpr std::size_t kSide = 16 / sizeof(T);
+    Square<T, kBytes> square;
+    square.load(src, src_at, std::make_index_sequence<kSide>());
+    square = square.template transposed<kSide>();
+    square.store(dst, dst_at, std::make_index_sequence<kSide>());
+}
+
+/// All columns of one group of rows. The last columns are done together with some before them.
+template <typename T, int kBytes>
+inline void transpose_rows(char* dst, const std::int64_t* dst_at, const char* src,
+                           const std::int64_t* src_at, std::int64_t columns) noexcept {
+    constexpr std::int64_t kSide = 16 / sizeof(T);
+    constexpr std::int64_t kItem = sizeof(T);
+    std::int64_t i = 0;
+    for (; i + kSide <= columns; i += kSide)
+        transpose_square<T, kBytes>(dst, dst_at + i, src + i * kItem, src_at);
+    if (i == columns) return;
+    i = columns - kSide;
+    transpose_square<T, kBytes>(dst, dst_at + i, src + i * kItem, src_at);
+}
+
+template <typename T>
+void transpose(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+               std::int64_t rows, std::int64_t columns) noexcept {
+    constexpr std::int64_t kSide = 16 / sizeof(T);
+    constexpr std::int64_t kWide = kVectorBytes / sizeof(T);
+    constexpr std::int64_t kItem = sizeof(T);
+    std::int64_t j = 0;
+    for (; j + kWide <= rows; j += kWide)
+        transpose_rows<T, kVectorBytes>(dst + j * kItem, dst_at, src, src_at + j, columns);
+    for (; j + kSide <= rows; j += kSide)
+        transpose_rows<T, 16>(dst + j * kItem, dst_at, src, src_at + j, columns);
+    if (j == rows) return;
+    j = rows - kSide;
+    transpose_rows<T, 16>(dst + j * kItem, dst_at, src, src_at + j, columns);
+}
+
+/// Items that fill a lane: nothing is shuffled.
+inline void transpose_lanes(char* dst, const std::int64_t* dst_at, const char* src,
+                            const std::int64_t* src_at, std::int64_t rows,
+                            std::int64_t columns) noexcept {
+    using V = VectorOf<std::uint64_t, 16>;
+    std::int64_t j = 0;
+    for (; j + 4 <= rows; j += 4) {
+        const char* const a = src + src_at[j];
+        const char* const b = src + src_at[j + 1];
+        const char* const c = src + src_at[j + 2];
+        const char* const d = src + src_at[j + 3];
+        for (std::int64_t i = 0; i < columns; ++i) {
+            char* const to = dst + dst_at[i] + j * 16;
+            store_vector(to, load_vector<V>(a + i * 16));
+            store_vector(to + 16, load_vector<V>(b + i * 16));
+            store_vector(to + 32, load_vector<V>(c + i * 16));
+            store_vector(to + 48, load_vector<V>(d + i * 16));
+        }
+    }
+    for (; j < rows; ++j) {
+        for (std::int64_t i = 0; i < columns; ++i)
+            store_vector(dst + dst_at[i] + j * 16, load_vector<V>(src + src_at[j] + i * 16));
+    }
+}
+
+#if defined(__AVX2__)
+/// One phase of a period, or of two at once: the second in the upper lane.
+template <int kWindows>
+inline __m256i two_periods(const Program& program, int first, int windows,
+                           const char* src) noexcept {
+    __m256i all = _mm256_setzero_si256();
+    const int count = kWindows > 0 ? kWindows : windows;
+    for (int k = first; k < first + count; ++k) {
+        const char* const at = src + program.offsets[k];
+        const __m256i mask = _mm256_broadcastsi128_si256(
+            load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[k])));
+        all = _mm256_or_si256(all, _mm256_shuffle_epi8(two_lanes(at, at + program.advance), mask));
+    }
+    return all;
+}
+
+template <int kWindows>
+inline void run_windows(const Program& program, char* dst, const char* src,
+                        std::int64_t periods) noexcept {
+    const std::int64_t nbytes = 16 * program.phases;
+    std::int64_t k = 0;
+    if (program.phases == 1) {
+        for (; k + 2 <= periods; k += 2) {
+            store_vector(dst, two_periods<kWindows>(program, 0, program.windows, src));
+            dst += 32;
+            src += 2 * program.advance;
+        }
+    }
+    for (; k + 2 <= periods; k += 2) {
+        for (int phase = 0; phase < program.phases; ++phase) {
+            const __m256i both = two_periods<kWindows>(
+                program, phase * (kWindows > 0 ? kWindows : program.windows), program.windows, src);
+            store_vector(dst + 16 * phase, _mm256_castsi256_si128(both));
+            store_vector(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
+        }
+        dst += 2 * nbytes;
+        src += 2 * program.advance;
+    }
+    if (k == periods) return;
+    for (int phase = 0; phase < program.phases; ++phase) {
+        __m128i all = _mm_setzero_si128();
+        for (int w = phase * program.windows; w < (phase + 1) * program.windows; ++w) {
+            const auto mask = load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[w]));
+            all = _mm_or_si128(
+                all, _mm_shuffle_epi8(load_vector<__m128i>(src + program.offsets[w]), mask));
+        }
+        store_vector(dst + 16 * phase, all);
+    }
+}
+
+inline void run_program(const Program& program, char* dst, const char* src,
+                        std::int64_t periods) noexcept {
+    if (program.windows == 1) return run_windows<1>(program, dst, src, periods);
+    if (program.windows == 2) return run_windows<2>(program, dst, src, periods);
+    if (program.windows == 3) return run_windows<3>(program, dst, src, periods);
+    if (program.windows == 4) return run_windows<4>(program, dst, src, periods);
+    run_windows<0>(program, dst, src, periods);
+}
+#endif
+
+#if defined(__AVX2__)
+template <int kWindows>
+inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                       const std::int64_t* src_at, std::int64_t count) noexcept {
+    const int windows = kWindows > 0 ? kWindows : program.windows;
+    for (std::int64_t k = 0; k < count; ++k, dst += nbytes) {
+        const char* const from = src + src_at[k];
+        int at = 0;
+        for (int phase = 0; phase < program.phases; ++phase) {
+            __m128i all = _mm_setzero_si128();
+            for (const int end = at + windows; at < end; ++at) {
+                const __m128i mask = _mm_load_si128(
+                    reinterpret_cast<const __m128i*>(static_cast<const void*>(program.masks[at])));
+                const auto window = load_vector<__m128i>(from + program.offsets[at]);
+                all = _mm_or_si128(all, _mm_shuffle_epi8(window, mask));
+            }
+            store_vector(dst + program.places[phase], all);
+        }
+    }
+}
+
+inline void run_pattern(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                        const std::int64_t* src_at, std::int64_t count) noexcept {
+    if (program.windows == 1) return run_pieces<1>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 2) return run_pieces<2>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 3) return run_pieces<3>(program, dst, nbytes, src, src_at, count);
+    if (program.windows == 4) return run_pieces<4>(program, dst, nbytes, src, src_at, count);
+    run_pieces<0>(program, dst, nbytes, src, src_at, count);
+}
+#endif
+
+inline void stream(char* dst, const char* src, std::int64_t nbytes) noexcept {
+#if defined(__AVX512BW__)
+    for (std::int64_t k = 0; k < nbytes; k += kLine)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(dst + k), load_vector<__m512i>(src + k));
+#elif defined(__AVX2__)
+    for (std::int64_t k = 0; k < nbytes; k += 32)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(dst + k), load_vector<__m256i>(src + k));
+#elif defined(__x86_64__)
+    for (std::int64_t k = 0; k < nbytes; k += 16)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(dst + k), load_vector<__m128i>(src + k));
+#else
+    std::memcpy(dst, src, static_cast<std::size_t>(nbytes));
+#endif
+}
+
+inline void fence() noexcept {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+}
+
+/// The last vector of a row overlaps the one before it.
+inline void gather_rows(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
+                        std::int64_t nbytes, std::int64_t count) noexcept {
+    using Wide = VectorOf<std::uint64_t, (kVectorBytes > 32 ? 32 : kVectorBytes)>;
+    using Lane = VectorOf<std::uint64_t, 16>;
+    constexpr std::int64_t kWide = sizeof(Wide);
+    for (std::int64_t k = 0; k < count; ++k, dst += pitch) {
+        const char* const from = src + src_at[k];
+        std::int64_t at = 0;
+        for (; at + kWide <= nbytes; at += kWide)
+            store_vector(dst + at, load_vector<Wide>(from + at));
+        if (at + 16 <= nbytes) {
+            store_vector(dst + at, load_vector<Lane>(from + at));
+            at += 16;
+        }
+        if (at < nbytes) {
+            store_vector(dst + nbytes - 16, load_vector<Lane>(from + nbytes - 16));
+        }
+    }
+}
+
+constexpr Kernels make_kernels(const char* name) noexcept {
+    Kernels kernels{};
+    kernels.name = name;
+    kernels.transpose[0] = transpose<std::uint8_t>;
+    kernels.transpose[1] = transpose<std::uint16_t>;
+    kernels.transpose[2] = transpose<std::uint32_t>;
+    kernels.transpose[3] = transpose<std::uint64_t>;
+    kernels.transpose[4] = transpose_lanes;
+#if defined(__AVX2__)
+    kernels.run_program = run_program;
+    kernels.run_pattern = run_pattern;
+#endif
+    kernels.stream = stream;
+    kernels.gather_rows = gather_rows;
+    kernels.fence = fence;
+    return kernels;
+}
+
+}  // namespace
+}  // namespace devview::copy

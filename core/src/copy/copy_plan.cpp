@@ -1,0 +1,145 @@
+// Reduces a strided copy to few axes: drops, flips, sorts and merges them; moves no data.
+#include "devview/copy_plan.hpp"
+
+#include <algorithm>
+
+#include "src/checked.hpp"
+#include "src/layout/layout_check.hpp"
+
+namespace devview {
+namespace {
+
+void check_layouts(const Layout& dst, const Layout& src, std::int64_t itemsize) {
+    detail::check_same_shape("copy", dst, src);
+    if (dst.suboffsets() != nullptr) detail::fail("copy", "destination has suboffsets");
+    if (src.suboffsets() != nullptr) detail::fail("copy", "source has suboffsets");
+    detail::check_shape("copy", dst.ndim(), dst.shape(), itemsize);
+}
+
+void flip(CopyPlan& plan, int axis) noexcept {
+    plan.dst_shift += plan.dst_strides[axis] * (plan.extents[axis] - 1);
+    plan.src_shift += plan.src_strides[axis] * (plan.extents[axis] - 1);
+    plan.dst_strides[axis] = -plan.dst_strides[axis];
+    plan.src_strides[axis] = -plan.src_strides[axis];
+}
+
+// Axes that move a pointer. Where the destination stands still, the last item stays; `pairs`: all
+// of them count.
+void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorder,
+               bool pairs) noexcept {
+    for (int k = 0; k < dst.ndim(); ++k) {
+        const std::int64_t extent = dst.shape()[k];
+        if (extent == 1) continue;
+        if (pairs && dst.strides()[k] == 0 && src.strides()[k] == 0) continue;
+        if (!pairs && dst.strides()[k] == 0) {
+            plan.src_shift += src.strides()[k] * (extent - 1);
+            continue;
+        }
+        const int axis = plan.ndim++;
+        plan.extents[axis] = extent;
+        plan.dst_strides[axis] = dst.strides()[k];
+        plan.src_strides[axis] = src.strides()[k];
+        if (reorder && plan.dst_strides[axis] < 0) flip(plan, axis);
+    }
+}
+
+// Axis `a` goes outside of axis `b`: longer steps of the destination, then of the source. `pairs`:
+// of either, as one side may stand still.
+bool goes_outside(const CopyPlan& plan, int a, int b, bool pairs) noexcept {
+    const auto dst_a = checked::magnitude(plan.dst_strides[a]);
+    const auto dst_b = checked::magnitude(plan.dst_strides[b]);
+    const auto src_a = checked::magnitude(plan.src_strides[a]);
+    const auto src_b = checked::magnitude(plan.src_strides[b]);
+    if (pairs) return std::max(dst_a, src_a) > std::max(dst_b, src_b);
+    return dst_a != dst_b ? dst_a > dst_b : src_a > src_b;
+}
+
+// By insertion: few axes, mostly in order already, and ties keep theirs.
+void sort_axes(CopyPlan& plan, bool pairs) noexcept {
+    for (int k = 1; k < plan.ndim; ++k) {
+        for (int at = k; at > 0 && goes_outside(plan, at, at - 1, pairs); --at) {
+            std::swap(plan.extents[at], plan.extents[at - 1]);
+            std::swap(plan.dst_strides[at], plan.dst_strides[at - 1]);
+            std::swap(plan.src_strides[at], plan.src_strides[at - 1]);
+        }
+    }
+}
+
+bool spans(std::int64_t outer, std::int64_t inner, std::int64_t extent) noexcept {
+    std::int64_t whole = 0;
+    return checked::mul(inner, extent, whole) && whole == outer;
+}
+
+void merge_axes(CopyPlan& plan) noexcept {
+    int kept = 0;
+    for (int k = 1; k < plan.ndim; ++k) {
+        const std::int64_t extent = plan.extents[k];
+        if (spans(plan.dst_strides[kept], plan.dst_strides[k], extent) &&
+            spans(plan.src_strides[kept], plan.src_strides[k], extent)) {
+            plan.extents[kept] *= extent;
+        } else {
+            plan.extents[++kept] = extent;
+        }
+        plan.dst_strides[kept] = plan.dst_strides[k];
+        plan.src_strides[kept] = plan.src_strides[k];
+    }
+    plan.ndim = std::min(plan.ndim, kept + 1);
+}
+
+void fold_unit(CopyPlan& plan) noexcept {
+    const int last = plan.ndim - 1;
+    if (last < 0 || plan.dst_strides[last] != plan.unit || plan.src_strides[last] != plan.unit) {
+        return;
+    }
+    plan.unit *= plan.extents[last];
+    plan.ndim = last;
+}
+
+CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool reorder,
+                   bool pairs = false) {
+    CopyPlan plan;
+    plan.ndim = 0;
+    plan.unit = unit;
+    plan.count = 0;
+    plan.dst_shift = 0;
+    plan.src_shift = 0;
+    if (unit == 0 || dst.size() == 0) return plan;
+    take_axes(plan, dst, src, reorder, pairs);
+    if (reorder) sort_axes(plan, pairs);
+    merge_axes(plan);
+    plan.count = 1;
+    return plan;
+}
+
+void count_units(CopyPlan& plan) noexcept {
+    for (int axis = 0; axis < plan.ndim; ++axis)
+        plan.count *= plan.extents[axis];
+}
+
+}  // namespace
+
+CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, bool reorder) {
+    check_layouts(dst, src, itemsize);
+    CopyPlan plan = plan_axes(dst, src, itemsize, reorder);
+    if (plan.count != 0) fold_unit(plan);
+    count_units(plan);
+    return plan;
+}
+
+CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize) {
+    const std::int64_t unit = itemsize == 0 ? 1 : itemsize;
+    check_layouts(a, b, unit);
+    CopyPlan plan = plan_axes(a, b, unit, true, true);
+    if (plan.count != 0 && itemsize != 0) fold_unit(plan);
+    count_units(plan);
+    return plan;
+}
+
+CopyPlan plan_items(const Layout& dst, const Layout& src) {
+    check_layouts(dst, src, 1);
+    CopyPlan plan = plan_axes(dst, src, 1, true);
+    count_units(plan);
+    return plan;
+}
+
+}  // namespace devview

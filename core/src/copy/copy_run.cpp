@@ -1,0 +1,221 @@
+// Runs a task block by block: a strip of rows of the destination at a time, as wide as one or two
+// lines of the source.
+#include <algorithm>
+
+#include "src/checked.hpp"
+#include "src/copy/copy_moves.hpp"
+#include "src/copy/copy_stream.hpp"
+#include "src/copy/copy_task.hpp"
+
+namespace devview::copy {
+namespace {
+
+constexpr std::int64_t kMostRows = 1024;   // of the source in a block
+constexpr std::int64_t kMostColumns = 64;  // rows of the destination in a strip
+constexpr std::int64_t kSlack = 16;        // most that goes with the last block beyond its size
+constexpr std::int64_t kStripBytes = 128;  // of the source that are read along a strip
+constexpr std::int64_t kBlock = 32 << 10;  // bytes of a block, in the first cache
+constexpr std::int64_t kLongRow = 1024;    // of the destination, worth streaming by itself
+
+class TaskRun {
+public:
+    TaskRun(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
+        const std::int64_t unit = task.unit;
+        across_ = across_step(task);
+        const std::int64_t reach = std::max(unit, across_);  // of the source for each column
+        width_ = std::min(task.across.extent,
+                          std::clamp<std::int64_t>(kStripBytes / reach, 16 / unit, kMostColumns));
+        // Rows that are picked from the source one item at a time want to be long.
+        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 4;
+        width_ = std::max(width_, std::min(task.across.extent, least));
+        if (task.inner == Inner::program) {
+            const std::int64_t period = task.program_items * unit;
+            height_ = std::max<std::int64_t>(kBlock / 2 / width_ / period, 1) * task.program_items;
+        } else {
+            height_ =
+                std::clamp<std::int64_t>(kBlock / (width_ * reach), kLine, kMostRows) & -kLine;
+        }
+        if (task.inner == Inner::transpose && task.along.ndim == 1) {
+            // Lines that far apart fall into so few sets of the first cache that they drive each
+            // other out before they are read to their ends.
+            const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
+            stages_ = task.along.axes[0].src % conflicts == 0;
+        }
+        stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
+        slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
+        fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
+                 task.along.axes[0].src == 0;
+        one_block_ = task.inner != Inner::program && !fills_ &&
+                     next(0, task.across.extent, width_) == task.across.extent &&
+                     next(0, task.along.extent, height_) == task.along.extent;
+        if (one_block_) find_tables(0, 0, task.across.extent, task.along.extent);
+    }
+
+    void run(char* dst, const char* src, bool streams) noexcept {
+        const AxisRun& outer = task_.outer;
+        std::int64_t at[kMaxNdim];
+        std::fill_n(at, outer.ndim, 0);
+        for (;;) {
+            if (streams) {
+                stream_plane(dst, src);
+            } else {
+                plane(dst, src);
+            }
+            int k = outer.ndim - 1;
+            for (; k >= 0; --k) {
+                const Axis& axis = outer.axes[k];
+                dst += axis.dst;
+                src += axis.src;
+                if (++at[k] < axis.extent) break;
+                at[k] = 0;
+                dst -= axis.dst * axis.extent;
+                src -= axis.src * axis.extent;
+            }
+            if (k < 0) return;
+        }
+    }
+
+private:
+    /// What is left after a block is enough for a square, or is done with it.
+    std::int64_t next(std::int64_t at, std::int64_t extent, std::int64_t step) const noexcept {
+        return extent - at <= step + slack_ ? extent : at + step;
+    }
+
+    void find_tables(std::int64_t i, std::int64_t j, std::int64_t columns,
+                     std::int64_t rows) noexcept {
+        find_offsets(task_.across, &Axis::dst, i, columns, dst_at_);
+        find_offsets(task_.along, &Axis::src, j, rows, src_at_);
+    }
+
+    void plane(char* dst, const char* src) noexcept {
+        if (fills_) {
+            constexpr std::int64_t kHere = 0;
+            return repeat_units({dst, &kHere, src, nullptr, task_.along.extent, 1}, task_.unit, 0);
+        }
+        if (one_block_) {
+            return block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
+        }
+        for (std::int64_t i = 0; i < task_.across.extent;) {
+            const std::int64_t after = next(i, task_.across.extent, width_);
+            find_offsets(task_.across, &Axis::dst, i, after - i, dst_at_);
+            for (std::int64_t j = 0; j < task_.along.extent;) {
+                const std::int64_t end = next(j, task_.along.extent, height_);
+                make(dst + j * task_.unit, dst_at_, src + i * across_, j, end - j, after - i);
+                j = end;
+            }
+            i = after;
+        }
+    }
+
+    void stream_plane(char* dst, const char* src) noexcept {
+        LineRow rows[kMostColumns + kSlack];
+        std::int64_t buffer_at[kMostColumns + kSlack];
+        alignas(kLine) char buffer[kBufferBytes];
+        for (std::int64_t i = 0; i < task_.across.extent;) {
+            const std::int64_t after = next(i, task_.across.extent, width_);
+            const std::int64_t columns = after - i;
+            const std::int64_t pitch = ((height_ + slack_) * task_.unit + 3 * kLine - 1) & -kLine;
+            find_offsets(task_.across, &Axis::dst, i, columns, dst_at_);
+            for (std::int64_t k = 0; k < columns; ++k)
+                rows[k].start(dst + dst_at_[k]);
+            for (std::int64_t j = 0; j < task_.along.extent;) {
+                const std::int64_t end = next(j, task_.along.extent, height_);
+                for (std::int64_t k = 0; k < columns; ++k)
+                    buffer_at[k] = rows[k].begin(buffer + k * pitch) - buffer;
+                make(buffer, buffer_at, src + i * across_, j, end - j, columns);
+                for (std::int64_t k = 0; k < columns; ++k)
+                    rows[k].push(buffer + k * pitch, (end - j) * task_.unit, kernels_);
+                j = end;
+            }
+            for (std::int64_t k = 0; k < columns; ++k)
+                rows[k].finish();
+            i = after;
+        }
+    }
+
+    /// `rows` places along from `j` on, of `columns` rows of the destination.
+    void make(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
+              std::int64_t rows, std::int64_t columns) noexcept {
+        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
+        if (!one_block_) find_offsets(task_.along, &Axis::src, j, rows, src_at_);
+        block(dst, dst_at, src, src_at_, rows, columns);
+    }
+
+    void block(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+               std::int64_t rows, std::int64_t columns) noexcept {
+        if (task_.inner == Inner::pattern) {
+            return kernels_.run_pattern(task_.program, dst + dst_at[0], task_.unit, src, src_at,
+                                        rows);
+        }
+        if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
+        const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
+        if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
+        const std::int64_t width = columns * task_.unit;
+        const std::int64_t pitch = (width + kLine - 1) & -kLine;
+        stage_rows(tile_, pitch, src, src_at, rows, columns, task_.unit, across_, kernels_);
+        for (std::int64_t k = 0; k < rows; ++k)
+            tile_at_[k] = k * pitch;
+        kernels_.transpose[size](dst, dst_at, tile_, tile_at_, rows, columns);
+    }
+
+    void moves(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+               std::int64_t rows, std::int64_t columns) const noexcept {
+        const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
+        move_units({dst, dst_at, src, src_at, rows, columns, axis}, task_.unit, across_, kernels_);
+    }
+
+    void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
+              std::int64_t rows, std::int64_t columns) noexcept {
+        const std::int64_t items = task_.program_items;
+        const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
+        // Windows are read whole, up to 15 bytes into what later periods need.
+        const std::int64_t readable = (task_.along.extent - j) / items - (15 + advance) / advance;
+        const std::int64_t periods = std::clamp<std::int64_t>(readable, 0, rows / items);
+        std::int64_t start = 0;
+        find_offsets(task_.along, &Axis::src, j, 1, &start);
+        for (std::int64_t i = 0; i < columns && periods > 0; ++i) {
+            kernels_.run_program(task_.program, dst + dst_at[i], src + i * across_ + start,
+                                 periods);
+        }
+        const std::int64_t done = periods * items;
+        for (std::int64_t at = done; at < rows; at += kMostRows) {
+            const std::int64_t rest = std::min(rows - at, kMostRows);
+            find_offsets(task_.along, &Axis::src, j + at, rest, src_at_);
+            moves(dst + at * task_.unit, dst_at, src, src_at_, rest, columns);
+        }
+    }
+
+    // A block with its slack, and of each row what is left of a line and the padding.
+    static constexpr std::int64_t kBufferBytes = 2 * kBlock;
+    const Task& task_;
+    const Kernels& kernels_;
+    std::int64_t width_;
+    std::int64_t height_;
+    std::int64_t across_;
+    std::int64_t slack_;
+    bool stages_ = false;
+    bool fills_;
+    bool one_block_;
+    std::int64_t dst_at_[kMostColumns + kSlack];
+    std::int64_t src_at_[kMostRows + kSlack];
+    std::int64_t tile_at_[kMostRows + kSlack];
+    alignas(kLine) char tile_[9 * kBlock / 4];  // 79 columns of one byte make two lines
+};
+
+}  // namespace
+
+bool has_long_rows(const Task& task) noexcept {
+    return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
+}
+
+Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
+               bool streams) noexcept {
+    dst += task.dst_shift;
+    src += task.src_shift;
+    streams = streams && has_long_rows(task);
+    if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
+    TaskRun(task, kernels).run(dst, src, streams);
+    return streams ? Route::strips : Route::blocks;
+}
+
+}  // namespace devview::copy

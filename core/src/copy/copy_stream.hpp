@@ -1,0 +1,70 @@
+// Rows that are made piece by piece in a buffer and leave it in whole lines, past the caches;
+// private to the core.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/copy/copy_kernels.hpp"
+
+namespace devview::copy {
+
+/// One row of the destination. Bytes are made in a buffer, which is aligned to a line, from where
+/// `begin()` says: their places in their lines are those of the destination. The line that is not
+/// full yet is kept until it is.
+class LineRow {
+public:
+    void start(char* dst) noexcept {
+        phase_ = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
+        head_ = phase_;
+        line_ = dst - phase_;
+    }
+    char* begin(char* buffer) const noexcept { return buffer + phase_; }
+    /// Where the destination goes on.
+    const char* position() const noexcept { return line_ + phase_; }
+
+    /// `nbytes` have been made in `buffer`.
+    void push(char* buffer, std::int64_t nbytes, const Kernels& kernels) noexcept {
+        const std::int64_t end = phase_ + nbytes;
+        const std::int64_t full = end & -kLine;
+        if (phase_ > head_) copy(buffer, kept_, head_, phase_);
+        std::int64_t first = 0;
+        if (head_ != 0 && full != 0) {
+            copy(line_, buffer, head_, kLine);
+            head_ = 0;
+            first = kLine;
+        }
+        if (full > first) kernels.stream(line_ + first, buffer + first, full - first);
+        std::memcpy(kept_, buffer + full, kLine);
+        line_ += full;
+        phase_ = end - full;
+    }
+    void finish() noexcept {
+        copy(line_, kept_, head_, std::max(head_, phase_));
+        head_ = phase_;
+    }
+
+private:
+    static void copy(char* dst, const char* src, std::int64_t first, std::int64_t end) noexcept {
+        std::memcpy(dst + first, src + first, static_cast<std::size_t>(end - first));
+    }
+
+    std::int64_t phase_;
+    std::int64_t head_;  // bytes of the first line that belong to others
+    char* line_;
+    char kept_[kLine];
+};
+
+/// A dense run, past the caches.
+inline void stream_run(char* dst, const char* src, std::int64_t nbytes,
+                       const Kernels& kernels) noexcept {
+    const auto at = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
+    const std::int64_t head = std::min(nbytes, at == 0 ? 0 : kLine - at);
+    const std::int64_t lines = (nbytes - head) / kLine * kLine;
+    std::memcpy(dst, src, static_cast<std::size_t>(head));
+    if (lines > 0) kernels.stream(dst + head, src + head, lines);
+    std::memcpy(dst + head + lines, src + head + lines,
+                static_cast<std::size_t>(nbytes - head - lines));
+}
+
+}  // namespace devview::copy

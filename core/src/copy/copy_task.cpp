@@ -1,0 +1,287 @@
+// Chooses the axes and the kernel of a copy.
+#include "src/copy/copy_task.hpp"
+
+#include <algorithm>
+
+#include "src/checked.hpp"
+
+namespace devview::copy {
+namespace {
+
+/// A plan's axes while they are dealt out.
+class Deal {
+public:
+    Deal(const CopyPlan& plan, Task& task) noexcept : count_(plan.ndim), task_(&task) {
+        for (int k = 0; k < count_; ++k)
+            axes_[k] = {plan.extents[k], plan.dst_strides[k], plan.src_strides[k]};
+    }
+    int last() const noexcept { return count_ - 1; }
+    const Axis& operator[](int axis) const noexcept { return axes_[axis]; }
+
+    /// The axis with the shortest step of the source, -1 if all others are as long as the last's.
+    int fastest_source() const noexcept {
+        int fastest = -1;
+        auto shortest = checked::magnitude(axes_[last()].src);
+        for (int k = last() - 1; k >= 0; --k) {
+            const auto step = checked::magnitude(axes_[k].src);
+            if (step == 0 || (step >= shortest && shortest != 0)) continue;
+            fastest = k;
+            shortest = step;
+        }
+        return fastest;
+    }
+
+    Axis take(int axis) noexcept {
+        const Axis taken = axes_[axis];
+        std::copy(axes_ + axis + 1, axes_ + count_, axes_ + axis);
+        --count_;
+        return taken;
+    }
+
+    /// The inner `part` places of an axis, whose extent is a multiple of it.
+    Axis split(int axis, std::int64_t part) noexcept {
+        const Axis inner{part, axes_[axis].dst, axes_[axis].src};
+        axes_[axis] = {axes_[axis].extent / part, inner.dst * part, inner.src * part};
+        return inner;
+    }
+
+    /// As take(), in the direction in which the source goes forward.
+    Axis take_forward(int axis) noexcept {
+        Axis taken = take(axis);
+        if (taken.src < 0) {
+            task_->dst_shift += taken.dst * (taken.extent - 1);
+            task_->src_shift += taken.src * (taken.extent - 1);
+            taken.dst = -taken.dst;
+            taken.src = -taken.src;
+        }
+        return taken;
+    }
+
+    /// The next axis along which the destination goes on densely after `nbytes`, -1 if none.
+    int next_along(std::int64_t nbytes) const noexcept {
+        for (int k = last(); k >= 0; --k) {
+            if (axes_[k].dst == nbytes) return k;
+        }
+        return -1;
+    }
+    int next_across(std::int64_t nbytes) const noexcept {
+        for (int k = last(); k >= 0; --k) {
+            if (axes_[k].src == nbytes || axes_[k].src == -nbytes) return k;
+        }
+        return -1;
+    }
+
+    /// Longer runs: first until both fill a line, then as far as they go.
+    void extend_runs(std::int64_t unit, bool dense_across) noexcept {
+        for (const std::int64_t enough : {kLine, kEndless}) {
+            while (task_->along.extent * unit < enough) {
+                const int axis = next_along(task_->along.extent * unit);
+                if (axis < 0) break;
+                task_->along.push_outside(take(axis));
+            }
+            while (dense_across && task_->across.extent * unit < enough) {
+                const int axis = next_across(task_->across.extent * unit);
+                if (axis < 0) break;
+                task_->across.push_outside(take_forward(axis));
+            }
+        }
+    }
+
+    /// A longer run of the destination, of `most` places at most: their offsets are found once.
+    void extend_along(std::int64_t most) noexcept {
+        for (;;) {
+            const int axis = next_along(task_->along.extent * task_->unit);
+            if (axis < 0) return;
+            // Short runs are worth finding offsets again and again.
+            const bool fits = axes_[axis].extent <= most / task_->along.extent;
+            if (!fits && task_->along.extent >= kFew) return;
+            task_->along.push_outside(take(axis));
+        }
+    }
+
+    /// The axes left, those with short steps on either side innermost: their lines are still there.
+    void keep_outer() noexcept {
+        const auto reach = [](const Axis& axis) {
+            return std::min(checked::magnitude(axis.dst), checked::magnitude(axis.src));
+        };
+        for (int k = 0; k < count_; ++k) {
+            int at = task_->outer.ndim++;
+            for (; at > 0 && reach(task_->outer.axes[at - 1]) < reach(axes_[k]); --at)
+                task_->outer.axes[at] = task_->outer.axes[at - 1];
+            task_->outer.axes[at] = axes_[k];
+            task_->outer.extent *= axes_[k].extent;
+        }
+    }
+
+private:
+    static constexpr std::int64_t kFew = 64;
+    static constexpr std::int64_t kEndless = checked::kMax;
+    int count_;
+    Axis axes_[kMaxNdim];
+    Task* task_;
+};
+
+/// Places whose offsets are kept.
+constexpr std::int64_t kTable = 1024;
+
+bool has_squares(std::int64_t unit) noexcept {
+    return unit == 1 || unit == 2 || unit == 4 || unit == 8 || unit == 16;
+}
+
+/// A row, or a few, picked from the source by shuffles.
+bool arrange_picks(Deal& deal, int across, Task& task) noexcept {
+    const Axis& last = deal[deal.last()];
+    if (last.extent * task.unit < kLine) return false;
+    task.along.push_outside(last);
+    if (!make_program(task.along, task.unit, task.program, task.program_items)) {
+        task.along = {};
+        return false;
+    }
+    task.inner = Inner::program;
+    deal.take(deal.last());
+    if (across >= 0) task.across.push_outside(deal.take_forward(across));
+    return true;
+}
+
+/// Few rows of the source, woven into one row.
+bool arrange_weave(Deal& deal, int across, Task& task) noexcept {
+    const Axis last = deal[deal.last()];
+    const Axis rows = deal[across];
+    if (rows.dst != last.extent * task.unit || rows.extent * rows.dst < kLine) return false;
+    task.along.push_outside(last);
+    task.along.push_outside(rows);
+    if (!make_program(task.along, task.unit, task.program, task.program_items)) {
+        task.along = {};
+        return false;
+    }
+    task.inner = Inner::program;
+    deal.take(deal.last());
+    deal.take(across);
+    return true;
+}
+
+void arrange_squares(Deal& deal, int across, Task& task) noexcept {
+    const bool dense =
+        checked::magnitude(deal[across].src) == static_cast<std::uint64_t>(task.unit);
+    task.across.push_outside(deal.take_forward(across));
+    task.along.push_outside(deal.take(deal.last()));
+    deal.extend_runs(task.unit, dense);
+    const std::int64_t side = 16 / task.unit;
+    const bool squares =
+        has_squares(task.unit) && task.along.extent >= side && task.across.extent >= side;
+    task.inner = squares ? Inner::transpose : Inner::moves;
+}
+
+/// Axes inside that make some lines of the destination become one unit.
+bool arrange_pattern(Deal& deal, Task& task) noexcept {
+    Deal tried = deal;
+    AxisRun& along = task.along;
+    along.push_outside(tried.take(tried.last()));
+    for (;;) {
+        const std::int64_t made = along.extent * task.unit;
+        const int axis = tried.next_along(made);
+        if (axis < 0) break;
+        if (made * tried[axis].extent <= kLine) {
+            along.push_outside(tried.take(axis));
+            continue;
+        }
+        std::int64_t part = kLine / made;
+        while (part > 1 && tried[axis].extent % part != 0)
+            --part;
+        if (part > 1) along.push_outside(tried.split(axis, part));
+        break;
+    }
+    const std::int64_t nbytes = along.extent * task.unit;
+    if (!make_pattern(along, task.unit, task.program)) {
+        along = {};
+        return false;
+    }
+    task.inner = Inner::pattern;
+    task.unit = nbytes;
+    along = {};
+    deal = tried;
+    const int axis = deal.next_along(nbytes);
+    if (axis >= 0) along.push_outside(deal.take(axis));
+    deal.extend_along(kTable);
+    return true;
+}
+
+/// True if squares of items do it.
+bool has_square_sides(const Deal& deal, int across, std::int64_t unit) noexcept {
+    if (across < 0 || !has_squares(unit)) return false;
+    const std::int64_t side = 16 / unit;
+    return deal[across].extent >= side && deal[deal.last()].extent >= side;
+}
+
+bool arrange_shuffles(Deal& deal, int across, const CopyPlan& plan, const Kernels& kernels,
+                      Task& task) noexcept {
+    // To make a program takes as long as to move some hundred units.
+    if (kernels.run_program == nullptr || plan.unit > 15 || plan.count < 256) return false;
+    if (has_square_sides(deal, across, plan.unit)) return false;
+    const std::int64_t few = has_squares(plan.unit) ? 16 / plan.unit : 8;
+    if ((across < 0 || deal[across].extent < few) && arrange_picks(deal, across, task)) return true;
+    if (across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task)) {
+        return true;
+    }
+    return plan.count >= 4096 && arrange_pattern(deal, task);
+}
+
+}  // namespace
+
+void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t first,
+                  std::int64_t count, std::int64_t* offsets) noexcept {
+    if (run.ndim == 0) {
+        offsets[0] = 0;
+        return;
+    }
+    std::int64_t at[kMaxNdim];
+    std::int64_t offset = 0;
+    for (int k = run.ndim - 1; k >= 0; --k) {
+        at[k] = run.ndim == 1 ? first : first % run.axes[k].extent;
+        first = run.ndim == 1 ? 0 : first / run.axes[k].extent;
+        offset += at[k] * (run.axes[k].*side);
+    }
+    const int last = run.ndim - 1;
+    const std::int64_t step = run.axes[last].*side;
+    for (;;) {
+        const std::int64_t piece = std::min(count, run.axes[last].extent - at[last]);
+        for (std::int64_t k = 0; k < piece; ++k)
+            offsets[k] = offset + k * step;
+        count -= piece;
+        if (count == 0) return;
+        offsets += piece;
+        offset -= at[last] * step;
+        at[last] = 0;
+        for (int k = last - 1; k >= 0; --k) {
+            offset += run.axes[k].*side;
+            if (++at[k] < run.axes[k].extent) break;
+            offset -= run.axes[k].*side * run.axes[k].extent;
+            at[k] = 0;
+        }
+    }
+}
+
+void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
+    task.unit = plan.unit;
+    task.dst_shift = 0;
+    task.src_shift = 0;
+    task.program_items = 0;
+    Deal deal(plan, task);
+    task.inner = Inner::walk;
+    if (deal[deal.last()].dst != plan.unit) return;
+    const Axis& last = deal[deal.last()];
+    const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
+    const int across = fills ? -1 : deal.fastest_source();
+    if (!arrange_shuffles(deal, across, plan, kernels, task)) {
+        if (across >= 0 && plan.unit <= 32) {
+            arrange_squares(deal, across, task);
+        } else {
+            task.inner = Inner::moves;
+            task.along.push_outside(deal.take(deal.last()));
+            deal.extend_along(kTable);
+        }
+    }
+    deal.keep_outer();
+}
+
+}  // namespace devview::copy

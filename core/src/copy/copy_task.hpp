@@ -1,0 +1,99 @@
+// How a plan is run on the host: which axes are read along, which are written along, and by which
+// kernel; private to the core.
+#pragma once
+
+#include "devview/copy_plan.hpp"
+#include "src/copy/copy_kernels.hpp"
+#include "src/copy/copy_rows.hpp"
+
+namespace devview::copy {
+
+using rows::Axis;
+
+/// Axes that are walked as one, outermost first.
+struct AxisRun {
+    int ndim = 0;
+    std::int64_t extent = 1;  ///< product of the extents
+    Axis axes[kMaxNdim];
+
+    void push_outside(const Axis& axis) noexcept {
+        for (int k = ndim++; k > 0; --k)
+            axes[k] = axes[k - 1];
+        axes[0] = axis;
+        extent *= axis.extent;
+    }
+};
+
+/// Bytes from the start of a run to `count` of its places, from `first` on.
+void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t first,
+                  std::int64_t count, std::int64_t* offsets) noexcept;
+
+enum class Inner {
+    transpose,  ///< squares of items
+    program,    ///< shuffles of bytes along `along`
+    pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
+    moves,      ///< unit by unit
+    walk,       ///< unit by unit to a destination with gaps (copy_walk.hpp)
+};
+
+/// Rows of the destination, dense along `along`, one for each place of `across`.
+struct Task {
+    Inner inner;
+    std::int64_t unit;
+    AxisRun along;   ///< dense in the destination
+    AxisRun across;  ///< one axis, or dense in the source
+    AxisRun outer;
+    std::int64_t dst_shift;  ///< bytes from the first unit, beyond the plan's shifts
+    std::int64_t src_shift;
+    Program program;
+    std::int64_t program_items;  ///< units of a period
+};
+
+/// Bytes of the source from one place across to the next.
+inline std::int64_t across_step(const Task& task) noexcept {
+    return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
+}
+
+/// Chooses for a plan of one axis at least, on these kernels.
+void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
+
+/// The pattern that packs the units at the places of `along`, which repeats after the last axis or
+/// the last two. False if unit by unit is as fast.
+bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
+                  std::int64_t& items) noexcept;
+
+/// The pattern that packs all places of `along` at once; reads nothing between or beyond them but
+/// what lies between the first and the last. False if unit by unit is as fast.
+bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noexcept;
+
+/// How a plan was run.
+enum class Route {
+    none,    ///< not: nothing to do, or not this way
+    dense,   ///< one memcpy
+    walk,    ///< unit by unit to a destination with gaps
+    blocks,  ///< in blocks of the first cache, written where they belong
+    strips,  ///< in blocks whose rows leave past the caches
+    tiles,   ///< by tiles of the second cache, past the caches
+    pieces,  ///< piece by piece of a dense destination, past the caches
+    runs,    ///< dense runs, past the caches from where they lie
+};
+
+/// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
+Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
+               bool streams) noexcept;
+
+/// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
+bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
+
+/// Runs a plan past the caches where its destination is dense; Route::none where it is not.
+Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
+                    const char* src) noexcept;
+
+/// True if run_task() can stream the task's rows by itself.
+bool has_long_rows(const Task& task) noexcept;
+
+/// run_host() by these kernels.
+Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t whole,
+               const Kernels& kernels) noexcept;
+
+}  // namespace devview::copy

@@ -1,0 +1,247 @@
+// A managed tensor as a View: everything that it says is checked before it is taken over.
+#include <exception>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "devview/dlpack.hpp"
+#include "devview/error.hpp"
+#include "devview/packed.hpp"
+#include "src/checked.hpp"
+#include "src/layout/layout_check.hpp"
+
+namespace devview {
+
+namespace {
+
+using detail::fail;
+
+constexpr const char* kWhere = "dlpack";
+
+// What a process can address at most (x86-64 with five levels): a reach beyond it is no memory,
+// whatever int64 holds (numpy#32219).
+constexpr std::int64_t kMaxReach = std::int64_t{1} << 56;
+
+std::string number(std::int64_t value) { return std::to_string(value); }
+
+bool is_packed(dlpack::DataType type, std::uint64_t flags) noexcept {
+    return type.bits < 8 && (flags & dlpack::kSubbytePadded) == 0;
+}
+
+/// Of packed items lanes are more of them (float4_e2m1fnx2 is a byte with two), else not known.
+Format read_format(dlpack::DataType type, std::uint64_t flags) {
+    if (!is_packed(type, flags)) return Format::from_dlpack(type.code, type.bits, type.lanes);
+    if (type.lanes == 0 || (type.lanes > 1 && type.lanes * type.bits % 8 != 0)) {
+        throw FormatError("dlpack: dtype: " + number(type.lanes) + " lanes of " +
+                              number(type.bits) + " bits fill no bytes",
+                          0);
+    }
+    return Format::from_dlpack(type.code, type.bits).packed();
+}
+
+/// Byte strides, the producer's copied before they are looked at: it may write to them meanwhile.
+Layout read_layout(int ndim, const std::int64_t* shape, const std::int64_t* strides,
+                   std::int64_t itemsize) {
+    if (ndim < 0) fail(kWhere, "ndim " + number(ndim) + ", minimum 0");
+    if (ndim > kMaxNdim) fail(kWhere, "ndim " + number(ndim) + ", limit " + number(kMaxNdim));
+    if (ndim > 0 && shape == nullptr) fail(kWhere, "shape null, ndim " + number(ndim));
+    std::int64_t extents[kMaxNdim];
+    std::int64_t steps[kMaxNdim];
+    extents[0] = 0;  // of no axes nothing is read, which gcc does not see
+    for (int axis = 0; axis < ndim; ++axis)
+        extents[axis] = shape[axis];
+    detail::check_shape(kWhere, ndim, extents, itemsize);
+    std::int64_t dense = itemsize;
+    for (int axis = ndim - 1; axis >= 0; --axis) {
+        if (strides == nullptr || extents[axis] < 2) {
+            steps[axis] = dense;
+        } else if (const std::int64_t items = strides[axis];
+                   !checked::mul(items, itemsize, steps[axis])) {
+            fail(kWhere, axis,
+                 "stride " + number(items) + " items of " + number(itemsize) +
+                     " bytes, limit 2**63 bytes");
+        }
+        if (extents[axis] > 1) dense *= extents[axis];
+    }
+    return Layout::strided(ndim, extents, steps, nullptr, itemsize);
+}
+
+/// With the lanes of packed items on the last axis, or on one of their own.
+Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes) {
+    require_packable(kWhere, format, layout);
+    if (lanes == 1) return layout;
+    const int ndim = layout.ndim() == 0 ? 1 : layout.ndim();
+    std::int64_t extents[kMaxNdim] = {1};
+    for (int axis = 0; axis < layout.ndim(); ++axis)
+        extents[axis] = layout.shape()[axis];
+    if (!checked::mul(extents[ndim - 1], lanes, extents[ndim - 1])) {
+        fail(kWhere, ndim - 1, "extent times " + number(lanes) + " lanes, limit 2**63");
+    }
+    return Layout::contiguous(ndim, extents, 1);
+}
+
+/// What read_layout() and Layout::bounds() find of one to three axes, in one pass, where nothing is
+/// wrong or empty. False: they have to look.
+bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, Layout& layout,
+                ByteBounds& bounds) noexcept {
+    const int ndim = tensor.ndim;
+    if (ndim < 1 || ndim > 3 || tensor.shape == nullptr || tensor.strides == nullptr) return false;
+    std::int64_t extents[3];
+    std::int64_t steps[3];
+    std::int64_t dense = itemsize;
+    bounds = {0, itemsize};
+    for (int axis = ndim - 1; axis >= 0; --axis) {
+        const std::int64_t extent = extents[axis] = tensor.shape[axis];
+        std::int64_t& step = steps[axis];
+        std::int64_t reach = 0;
+        if (extent < 1 || !checked::mul(tensor.strides[axis], itemsize, step)) return false;
+        if (extent < 2) step = dense;
+        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense) ||
+            !checked::add(reach < 0 ? bounds.low : bounds.high, reach,
+                          reach < 0 ? bounds.low : bounds.high)) {
+            return false;
+        }
+    }
+    std::int64_t span = 0;
+    if (__builtin_sub_overflow(bounds.high, bounds.low, &span)) return false;
+    layout = Layout::small(ndim, extents, steps);
+    return true;
+}
+
+/// The address of the first item. Bounds may reach below it: strides may be negative.
+void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds) {
+    const auto base = reinterpret_cast<std::uintptr_t>(data);
+    const bool empty = bounds.low == bounds.high;
+    if (data == nullptr && !empty) {
+        fail(kWhere, "data null, " + number(bounds.high - bounds.low) + " bytes of items");
+    }
+    if (bounds.high - bounds.low > kMaxReach) {
+        fail(kWhere,
+             "shape and strides reach " + number(bounds.high - bounds.low) + " bytes, limit 2**56");
+    }
+    std::uintptr_t first = 0;
+    if (byte_offset > static_cast<std::uint64_t>(checked::kMax) ||
+        __builtin_add_overflow(base, byte_offset, &first)) {
+        fail(kWhere, "byte_offset " + std::to_string(byte_offset) + " from address " +
+                         std::to_string(base) + " leaves the address space");
+    }
+    std::uintptr_t end = 0;
+    if (checked::magnitude(bounds.low) > first ||
+        __builtin_add_overflow(first, static_cast<std::uintptr_t>(bounds.high), &end)) {
+        fail(kWhere, "bytes [" + number(bounds.low) + ", " + number(bounds.high) +
+                         ") from address " + std::to_string(first) + " leave the address space");
+    }
+    return static_cast<char*>(data) + byte_offset;
+}
+
+template <class Managed>
+void call_deleter(Managed* tensor) noexcept {
+    try {
+        if (tensor->deleter != nullptr) tensor->deleter(tensor);
+    } catch (const std::exception& error) {
+        report_release_error(error.what());
+    } catch (...) {
+        report_release_error("dlpack: the deleter threw an unknown exception");
+    }
+}
+
+template <class Managed>
+View take_over(Managed* tensor, Stream stream, Adopt adopt) {
+    TensorDescription read = read_dlpack(dlpack::tag(tensor));
+    Allocation::Block block;
+    block.data = static_cast<char*>(read.data) + read.bounds.low;
+    block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
+    block.device = read.device;
+    block.stream = std::move(stream);
+    block.release = [](void* context, Stream) noexcept {
+        call_deleter(static_cast<Managed*>(context));
+    };
+    block.context = tensor;
+    return View(adopt(std::move(block)), read.data, std::move(read.format), std::move(read.layout),
+                read.readonly);
+}
+
+[[noreturn]] void refuse_device_type(std::int64_t type) {
+    throw BufferError("dlpack: device type " + number(type) + ", unknown to DLPack 1.3");
+}
+
+}  // namespace
+
+Device dlpack_device(std::int64_t type, std::int64_t id) {
+    constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();
+    if (id < 0 || id > kMaxId) {
+        throw BufferError("dlpack: device id " + number(id) + ", minimum 0, limit " +
+                          number(kMaxId));
+    }
+    if (type < 0 || type > kMaxId) refuse_device_type(type);
+    const Device device{static_cast<DeviceType>(type), static_cast<std::int32_t>(id)};
+    switch (device.type) {
+        case DeviceType::cpu:
+        case DeviceType::cuda_host:
+        case DeviceType::cuda_managed:
+            return {device.type, 0};  // XLA numbers its CPU devices, CuPy tells the GPU of managed
+        case DeviceType::cuda:
+        case DeviceType::opencl:
+        case DeviceType::vulkan:
+        case DeviceType::metal:
+        case DeviceType::vpi:
+        case DeviceType::rocm:
+        case DeviceType::rocm_host:
+        case DeviceType::ext_dev:
+        case DeviceType::oneapi:
+        case DeviceType::webgpu:
+        case DeviceType::hexagon:
+        case DeviceType::maia:
+        case DeviceType::trainium:
+            return device;
+    }
+    refuse_device_type(type);
+}
+
+// Filled in its place: a layout that is moved while it is fresh stalls the processor.
+TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
+    const dlpack::DataType type = tensor.dtype;  // once: the producer may write to it
+    TensorDescription read{nullptr,          read_format(type, flags),
+                           Layout(),         dlpack_device(tensor.device.type, tensor.device.id),
+                           ByteBounds{0, 0}, (flags & dlpack::kReadOnly) != 0};
+    const std::int64_t itemsize = read.format.itemsize();
+    if (read.format.is_packed() || !read_small(tensor, itemsize, read.layout, read.bounds)) {
+        read.layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
+        if (read.format.is_packed()) {
+            read.layout = with_lanes(read.layout, read.format, type.lanes);
+        }
+        read.bounds = byte_bounds(read.format, read.layout);
+    }
+    read.data = read_data(tensor.data, tensor.byte_offset, read.bounds);
+    return read;
+}
+
+TensorDescription read_dlpack(const DLManagedTensorVersioned* managed) {
+    const auto* const tensor = dlpack::abi(managed);
+    if (tensor == nullptr) throw BufferError("dlpack: the managed tensor is null");
+    const dlpack::Version version = tensor->version;
+    // Minor versions only add enumerators, and those are looked at one by one.
+    if (version.major != dlpack::kMajor) {
+        throw BufferError("dlpack: version " + std::to_string(version.major) + "." +
+                          std::to_string(version.minor) + ", major version 1 is understood");
+    }
+    return read_dlpack(tensor->dl_tensor, tensor->flags);
+}
+
+TensorDescription read_dlpack(const DLManagedTensor* managed) {
+    if (managed == nullptr) throw BufferError("dlpack: the managed tensor is null");
+    return read_dlpack(dlpack::abi(managed)->dl_tensor, 0);
+}
+
+View from_dlpack(DLManagedTensorVersioned* tensor, Stream stream, Adopt adopt) {
+    return take_over(dlpack::abi(tensor), std::move(stream), adopt);
+}
+
+View from_dlpack(DLManagedTensor* tensor, Stream stream, Adopt adopt) {
+    return take_over(dlpack::abi(tensor), std::move(stream), adopt);
+}
+
+void delete_dlpack(DLManagedTensorVersioned* tensor) noexcept { call_deleter(dlpack::abi(tensor)); }
+void delete_dlpack(DLManagedTensor* tensor) noexcept { call_deleter(dlpack::abi(tensor)); }
+
+}  // namespace devview

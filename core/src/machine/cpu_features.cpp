@@ -1,0 +1,47 @@
+// Asks the CPU what it has.
+#include "src/machine/cpu_features.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
+
+namespace devview {
+namespace {
+
+CpuKind asked_kind() noexcept {
+    const char* const asked = std::getenv("DEVVIEW_CPU");
+    if (asked != nullptr && std::strcmp(asked, "portable") == 0) return CpuKind::portable;
+    if (asked != nullptr && std::strcmp(asked, "avx2") == 0) return CpuKind::avx2;
+    return CpuKind::avx512;
+}
+
+}  // namespace
+
+CpuKind detected_cpu_kind() noexcept {
+#if defined(__x86_64__) && defined(__GNUC__)
+    // f16c by hand: clang 14 has no word for it.
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+    if (!(f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+          __builtin_cpu_supports("bmi2"))) {
+        return CpuKind::portable;
+    }
+    const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+    return wide ? CpuKind::avx512 : CpuKind::avx2;
+#else
+    return CpuKind::portable;
+#endif
+}
+
+CpuKind cpu_kind() noexcept {
+    static const CpuKind kind = std::min(asked_kind(), detected_cpu_kind());
+    return kind;
+}
+
+}  // namespace devview

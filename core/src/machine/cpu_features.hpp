@@ -1,0 +1,17 @@
+// Which vector instructions host loops may use: asked of the CPU once; private to the core.
+#pragma once
+
+namespace devview {
+
+/// Each kind has the instructions of those before it. avx2: bmi, bmi2 and f16c as well; avx512: f,
+/// bw, cd, dq and vl.
+enum class CpuKind { portable, avx2, avx512 };
+
+/// The best kind that this CPU and this build have, or less where DEVVIEW_CPU=portable|avx2|avx512
+/// asks for it. Read once.
+CpuKind cpu_kind() noexcept;
+
+/// What the CPU has, whatever DEVVIEW_CPU says.
+CpuKind detected_cpu_kind() noexcept;
+
+}  // namespace devview

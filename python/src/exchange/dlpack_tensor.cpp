@@ -1,0 +1,185 @@
+// Managed tensors and the interpreter: who may hold the GIL when memory comes and goes.
+#include "exchange/dlpack_tensor.hpp"
+
+#include <cstring>
+#include <optional>
+
+#include "callback_scope.hpp"
+#include "devview/cuda/memory.hpp"
+#include "devview/cuda/runtime.hpp"
+#include "devview/cuda/stream.hpp"
+#include "view/view_object.hpp"
+
+namespace devview::python {
+
+namespace {
+
+/// The core's deleter, the same one for all tensors of this type.
+template <class Managed>
+void (*native_deleter)(Managed*) = nullptr;
+
+// Consumers call deleters from their destructors, which mostly run with the GIL.
+template <class Managed>
+void delete_unlocked(Managed* tensor) {
+    std::optional<GilRelease> unlocked;
+    if (holds_gil()) unlocked.emplace();
+    native_deleter<Managed>(tensor);
+}
+
+template <class Managed>
+Managed* with_deleter(const View& view, Managed* tensor) noexcept {
+    if (!is_cuda(view.device())) return tensor;
+    native_deleter<Managed> = tensor->deleter;
+    tensor->deleter = delete_unlocked<Managed>;
+    return tensor;
+}
+
+/// What a deleter raises has nobody to go to; what was raised before stays.
+template <class Managed>
+void delete_with_gil(Managed* tensor) noexcept {
+    std::optional<CallbackScope> scope;
+    if (PyErr_Occurred() != nullptr) scope.emplace();
+    delete_dlpack(tensor);
+    if (PyErr_Occurred() == nullptr) return;
+    count_release_error();
+    PyErr_WriteUnraisable(nullptr);
+}
+
+template <class Managed>
+void release_tensor(void* context, Stream) noexcept {
+    auto* const tensor = static_cast<Managed*>(context);
+    if (holds_gil()) {
+        delete_with_gil(tensor);
+    } else if (!python_alive()) {
+        return;
+    } else {
+        delete_dlpack(tensor);
+    }
+}
+
+std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
+    if (!is_cuda(block.device)) return Allocation::adopt(std::move(block));
+    const GilRelease unlocked;  // events are made
+    return adopt_waiting(std::move(block));
+}
+
+/// Host memory has no streams, and its first view is counted at once.
+template <class Managed>
+std::shared_ptr<Allocation> adopt_host(Managed* tensor, const TensorDescription& read) {
+    try {
+        return Allocation::adopt_viewed(
+            static_cast<char*>(read.data) + read.bounds.low,
+            static_cast<std::size_t>(read.bounds.high - read.bounds.low), read.device,
+            release_tensor<Managed>, tensor);
+    } catch (...) {
+        delete_dlpack(tensor);
+        throw;
+    }
+}
+
+View first_view(std::shared_ptr<Allocation>&& allocation, TensorDescription& read) {
+    return View(
+        View::Counted{}, std::move(allocation), read.data, read.format,
+        [&] { return std::move(read.layout); }, read.readonly);
+}
+
+template <class Managed>
+View take(Managed* tensor, TensorDescription&& read, Stream stream) {
+    if (read.device == Device{} && !stream) return first_view(adopt_host(tensor, read), read);
+    Allocation::Block block;
+    block.data = static_cast<char*>(read.data) + read.bounds.low;
+    block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
+    block.device = read.device;
+    block.stream = std::move(stream);
+    block.release = release_tensor<Managed>;
+    block.context = tensor;
+    std::shared_ptr<Allocation> allocation;
+    try {
+        allocation = adopt(std::move(block));
+    } catch (...) {
+        delete_dlpack(tensor);
+        throw;
+    }
+    return View(std::move(allocation), read.data, std::move(read.format), std::move(read.layout),
+                read.readonly);
+}
+
+}  // namespace
+
+std::string shown_name(const char* name) {
+    if (name == nullptr) return "null";
+    std::string text(name, strnlen(name, 100));
+    for (char& c : text) {
+        if (c < ' ' || c > '~') c = '?';
+    }
+    return "'" + text + "'";
+}
+
+void wait_on_host(const View& view) {
+    if (view.allocation()->uses() == nullptr) return;
+    const GilRelease unlocked;
+    wait_for_host(*view.allocation());
+}
+
+void order_for_consumer(const View& view, const Stream& asked) {
+    StreamUses* const uses = view.allocation()->uses();
+    if (uses == nullptr || !is_cuda(view.device())) return;
+    const bool on_device = view.device().type == DeviceType::cuda;
+    if (!asked && !on_device) return wait_on_host(view);
+    const Stream stream = asked ? asked : cuda::legacy_stream(view.device().id);
+    const GilRelease unlocked;
+    uses->order(stream);
+    const Stream& own = view.own_stream();
+    if (own && own.held() && own != stream) cuda::order_after(own, stream);
+    if (stream.held()) uses->record(stream);
+}
+
+DLManagedTensorVersioned* export_tensor(const View& view, std::uint64_t flags) {
+    return dlpack::tag(with_deleter(view, dlpack::abi(to_dlpack(view, flags))));
+}
+
+DLManagedTensor* export_legacy_tensor(const View& view) {
+    return dlpack::tag(with_deleter(view, dlpack::abi(to_dlpack_legacy(view))));
+}
+
+void require_place(const TensorDescription& read) {
+    const bool host_alone = read.device == Device{} && !cuda::runtime_chosen();
+    if (host_alone || !(is_cuda(read.device) || read.device == Device{})) return;
+    const GilRelease unlocked;
+    require_memory_on(read.device, static_cast<char*>(read.data) + read.bounds.low,
+                      static_cast<std::size_t>(read.bounds.high - read.bounds.low));
+}
+
+View take_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read, Stream stream) {
+    return take(tensor, std::move(read), std::move(stream));
+}
+
+View take_tensor(DLManagedTensor* tensor, TensorDescription&& read, Stream stream) {
+    return take(tensor, std::move(read), std::move(stream));
+}
+
+PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
+                             TensorDescription&& read) {
+    auto allocation = adopt_host(tensor, read);
+    PyObject* const made = room.make([&] { return first_view(std::move(allocation), read); });
+    if (tracing) trace_origin(*view_object(made)->view.allocation());
+    return made;
+}
+
+View view_of_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read) {
+    return first_view(adopt_host(tensor, read), read);
+}
+
+View take_tensor(DLManagedTensorVersioned* tensor, Stream stream) {
+    std::optional<TensorDescription> read;
+    try {
+        read = read_dlpack(tensor);
+        require_place(*read);
+    } catch (...) {
+        if (tensor != nullptr) delete_dlpack(tensor);
+        throw;
+    }
+    return take(tensor, std::move(*read), std::move(stream));
+}
+
+}  // namespace devview::python
