@@ -623,30 +623,6 @@ def test_a_stream_is_named_to_all_producers_once_cuda_is_in_use(take, tells):
     )
 
 
-NO_DEVICES = """
-import numpy as np
-if [str(device) for device in dv.devices()] != ["cpu"]:
-    sys.exit()  # there is a GPU
-class Host:
-    def __dlpack__(self, **options):
-        self.options = options
-        return np.ones(3).__dlpack__(max_version=(1, 0))
-    def __dlpack_device__(self):
-        return (1, 0)
-host = Host()
-assert dv.view(host).tolist() == [1, 1, 1]
-assert set(host.options) == {"max_version"}, host.options
-dv.emulate(devices=1)
-dv.view(host)
-assert host.options["stream"] is None, host.options
-"""
-
-
-@pytest.mark.skipif(REAL, reason="the emulator is chosen in the middle")
-def test_a_process_that_has_found_no_device_is_one_without_cuda():
-    run_clean(NO_DEVICES, emulate=False)
-
-
 @EMULATED
 @TWO_DEVICES
 def test_a_device_is_asked_with_the_consumers_stream():

@@ -85,7 +85,7 @@ void require_byte(const char* data, Device device) {
 
 /// Only a driver that is in use already can know the address: none is started for host memory.
 void require_host_byte(const char* data) {
-    if (!devices_possible()) return;
+    if (!runtime_chosen()) return;
     cudaPointerAttributes told{};
     const cudaError_t status = runtime().PointerGetAttributes(&told, data);
     if (status != cudaSuccess) {

@@ -1,6 +1,4 @@
 // Devices: how many there are, which is current, and what memory they have.
-#include "src/runtime/device.hpp"
-
 #include <string>
 
 #include "devview/cuda/memory.hpp"
@@ -35,7 +33,6 @@ int device_count() noexcept {
     if (driver_gone()) return 0;
     int count = 0;
     const cudaError_t status = runtime().GetDeviceCount(&count);
-    note_device_count(status, count);
     if (status == cudaSuccess) return count;
     clear_error(status);
     return 0;

@@ -15,13 +15,11 @@
 #include "devview/error.hpp"
 #include "emulator/api.hpp"
 #include "emulator/machine.hpp"
-#include "src/runtime/device.hpp"
 
 namespace devview::cuda {
 namespace {
 
 std::atomic<const Runtime*> chosen{nullptr};
-std::atomic<bool> none_found{false};
 
 std::mutex& choice_mutex() {
     static auto* const mutex = new std::mutex;
@@ -122,7 +120,6 @@ void start(const EmulatorOptions& options) {
         const emulator::Lock lock(emulator::machine().mutex);
         emulator::machine().restart(options);
     }
-    none_found.store(false, std::memory_order_relaxed);
     chosen.store(&emulator::emulated_runtime(), std::memory_order_release);
 }
 
@@ -143,18 +140,6 @@ const Runtime& runtime() {
 }
 
 bool runtime_chosen() noexcept { return chosen.load(std::memory_order_acquire) != nullptr; }
-
-bool devices_possible() noexcept {
-    return runtime_chosen() && !none_found.load(std::memory_order_relaxed);
-}
-
-void note_device_count(cudaError_t status, int count) noexcept {
-    const bool none = status == cudaSuccess
-                          ? count == 0
-                          : status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver ||
-                                status == cudaErrorNotSupported;
-    if (none && !runtime().emulated) none_found.store(true, std::memory_order_relaxed);
-}
 
 void at_restart(void (*drop_caches)()) {
     const std::lock_guard<std::mutex> lock(choice_mutex());

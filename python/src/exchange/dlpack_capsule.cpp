@@ -118,9 +118,9 @@ PyObject* new_host_view(PyObject* capsule) {
         static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, Owns::kOwns));
     NewView room;  // before the look at the tensor: it may run any code
     TensorDescription read = read_dlpack(tensor);
-    // Once there may be devices, an address is looked up, which lets other threads run:
+    // Once there is a runtime, an address is looked up, which lets other threads run:
     // take_capsule().
-    if (read.device != Device{} || cuda::devices_possible()) return nullptr;
+    if (read.device != Device{} || cuda::runtime_chosen()) return nullptr;
     if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
     return new_view_of_tensor(room, tensor, std::move(read));
 }
@@ -132,7 +132,7 @@ View take_host_view(PyObject* capsule) {
         name != nullptr ? tensor_of<DLManagedTensorVersioned>(capsule, name) : nullptr;
     if (tensor == nullptr) return View();
     TensorDescription read = read_dlpack(tensor);
-    if (read.device != Device{} || cuda::devices_possible()) return View();  // see new_host_view()
+    if (read.device != Device{} || cuda::runtime_chosen()) return View();  // see new_host_view()
     if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
     return view_of_tensor(tensor, std::move(read));
 }

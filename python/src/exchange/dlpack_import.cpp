@@ -212,12 +212,12 @@ PyObject* call_types_method(PyObject* object, PyObject* method, bool pass_none) 
     return PyObject_Vectorcall(method, values, 1, keys);
 }
 
-/// Asks for a capsule at once: a host producer has nothing to say about streams. Once there may
-/// be devices None is passed, a device's legacy stream; before that it is left out, which costs a
-/// Python producer a seventh of its call. Left out it may mean "no order" (PyTorch), so a device's
-/// capsule is then asked for again. Nothing where `__dlpack__` is no method of the type (as nearly
-/// all are: no bound method is made to be called once) or does not know the keywords.
-Unasked call_unasked(PyObject* object, bool pass_none = cuda::devices_possible()) {
+/// Asks for a capsule at once: a host producer has nothing to say about streams. Once CUDA is in
+/// use None is passed, a device's legacy stream; before that it is left out, which costs a Python
+/// producer a seventh of its call. Left out it may mean "no order" (PyTorch), so a device's capsule
+/// is then asked for again. Nothing where `__dlpack__` is no method of the type (as nearly all are:
+/// no bound method is made to be called once) or does not know the keywords.
+Unasked call_unasked(PyObject* object, bool pass_none = cuda::runtime_chosen()) {
     PyObject* const method = _PyType_Lookup(Py_TYPE(object), names().dlpack);
     if (method == nullptr || method == Py_None) return {};
     auto capsule = py::reinterpret_steal<py::object>(call_types_method(object, method, pass_none));

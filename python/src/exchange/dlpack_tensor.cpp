@@ -143,7 +143,7 @@ DLManagedTensor* export_legacy_tensor(const View& view) {
 }
 
 void require_place(const TensorDescription& read) {
-    const bool host_alone = read.device == Device{} && !cuda::devices_possible();
+    const bool host_alone = read.device == Device{} && !cuda::runtime_chosen();
     if (host_alone || !(is_cuda(read.device) || read.device == Device{})) return;
     const GilRelease unlocked;
     require_memory_on(read.device, static_cast<char*>(read.data) + read.bounds.low,

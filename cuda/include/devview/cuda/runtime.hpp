@@ -151,10 +151,6 @@ DEVVIEW_CUDA_API const Runtime& runtime();
 /// True once runtime() was called.
 DEVVIEW_CUDA_API bool runtime_chosen() noexcept;
 
-/// True once runtime() was called, unless it was asked for its devices and has none: then no
-/// address of a producer's can be a device's.
-DEVVIEW_CUDA_API bool devices_possible() noexcept;
-
 struct EmulatorOptions {
     int devices = 1;                 ///< 1..16
     std::size_t memory = 0;          ///< bytes a device; 0: 4 GiB
