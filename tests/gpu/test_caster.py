@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import devview as dv
-from extension import build, load, shared_folder
+from extension import built
 from gpu_peers import require
 from gpu_work import no_gc, slow_fill
 
@@ -17,7 +17,7 @@ cp = require("cupy", "cupy-cuda13x")
 
 @pytest.fixture(scope="module")
 def caster(tmp_path_factory):
-    return load(build(shared_folder(tmp_path_factory), "caster"))
+    return built(tmp_path_factory, "caster")
 
 
 def refusal(function, *args) -> str:
