@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -47,6 +48,7 @@ std::vector<const Kernels*> usable_kernels() {
 
 struct Calls {
     std::array<int, 5> transpose{};
+    std::array<int, 5> squares{};
     int program = 0;
     int pattern = 0;
     int stream = 0;
@@ -63,15 +65,27 @@ void count_transpose(char* dst, const std::int64_t* dst_at, const char* src,
     counted->transpose[kSize](dst, dst_at, src, src_at, rows, columns);
 }
 
+template <std::size_t kSize>
+void count_squares(char* dst, const std::int64_t* dst_at, const char* src,
+                   const std::int64_t* src_at, std::int64_t columns, std::int64_t lines) noexcept {
+    ++calls.squares[kSize];
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(dst + dst_at[0]) % 64, 0U);
+    EXPECT_GE(columns << kSize, 64);
+    counted->stream_squares[kSize](dst, dst_at, src, src_at, columns, lines);
+}
+
+template <std::size_t... kSize>
+void count_sizes(Kernels& counting, std::index_sequence<kSize...> /*sizes*/) {
+    ((counting.transpose[kSize] = count_transpose<kSize>,
+      counting.stream_squares[kSize] = count_squares<kSize>),
+     ...);
+}
+
 Kernels counting(const Kernels& kernels) {
     counted = &kernels;
     calls = {};
     Kernels counting = kernels;
-    counting.transpose[0] = count_transpose<0>;
-    counting.transpose[1] = count_transpose<1>;
-    counting.transpose[2] = count_transpose<2>;
-    counting.transpose[3] = count_transpose<3>;
-    counting.transpose[4] = count_transpose<4>;
+    count_sizes(counting, std::make_index_sequence<5>());
     if (kernels.run_program != nullptr) {
         counting.run_program = [](const copy::Program& program, char* dst, const char* src,
                                   std::int64_t periods) noexcept {
@@ -185,14 +199,81 @@ TEST(CopyKernels, LargeTransposesAreStreamedByTiles) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (std::size_t size = 0; size < 5; ++size) {
             const std::int64_t itemsize = std::int64_t{1} << size;
-            for (const int misaligned : {0, 1, 32, 63}) {
+            // Rows of no whole number of lines, and rows of whole lines that begin within an item.
+            for (const auto& [columns, misaligned] : {std::pair(1201, 0), std::pair(1203, 32),
+                                                      std::pair(1280, 1), std::pair(1280, 63)}) {
+                if (columns * itemsize % 64 == 0 && misaligned % itemsize == 0) continue;
                 const Kernels counting_kernels = counting(*kernels);
-                EXPECT_EQ(copied(counting_kernels, dense({300, 1200}, itemsize),
-                                 columns_first(300, 1200, itemsize), itemsize, kHuge, misaligned),
-                          Route::tiles);
+                EXPECT_EQ(
+                    copied(counting_kernels, dense({300, columns}, itemsize),
+                           columns_first(300, columns, itemsize), itemsize, kHuge, misaligned),
+                    Route::tiles);
                 EXPECT_GE(calls.transpose[size], 1);
                 EXPECT_GE(calls.stream, 300);
                 EXPECT_EQ(calls.fence, 1);
+                EXPECT_EQ(calls.squares, (std::array<int, 5>{}));
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const int lines : {5, 6, 16}) {
+                // Few columns, whole lines of the source, and more than are done at once.
+                for (const std::int64_t rows :
+                     {std::max<std::int64_t>(64 / itemsize, 33), std::int64_t{64}, std::int64_t{79},
+                      std::int64_t{600}, std::int64_t{1100}}) {
+                    for (const std::int64_t misaligned :
+                         {std::int64_t{0}, itemsize, 64 - itemsize}) {
+                        const std::int64_t columns = lines * 64 / itemsize;
+                        const Kernels counting_kernels = counting(*kernels);
+                        EXPECT_EQ(copied(counting_kernels, dense({rows, columns}, itemsize),
+                                         columns_first(rows, columns, itemsize), itemsize, kHuge,
+                                         static_cast<int>(misaligned)),
+                                  Route::lines);
+                        EXPECT_GE(calls.squares[size], lines / 2);
+                        EXPECT_EQ(calls.stream, 0);
+                        EXPECT_EQ(calls.fence, 1);
+                        if (HasFailure()) return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, MoreAxesOfRowsThatBeginAlike) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            const std::int64_t row = 320 / itemsize;
+            const Shape shape = {7, 70, row};
+            const Layout whole = dense(shape, itemsize);
+            const std::int64_t pad = 64;
+            const std::int64_t nbytes = row * itemsize;
+            // Rows that adjoin; with a gap behind each; and with a gap behind each plane.
+            const Layout apart =
+                strided(shape, {70 * (nbytes + pad), nbytes + pad, itemsize}, itemsize);
+            const Layout planes = strided(shape, {70 * nbytes + pad, nbytes, itemsize}, itemsize);
+            // The axes of the source, its innermost first: (0, 2, 1), (2, 1, 0), (2, 0, 1).
+            const std::int64_t side = 70 * itemsize;
+            const Layout sources[] = {strided(shape, {side * row, itemsize, side}, itemsize),
+                                      strided(shape, {itemsize, 7 * itemsize, 7 * side}, itemsize),
+                                      strided(shape, {side, itemsize, 7 * side}, itemsize),
+                                      strided(shape, {-side * row, -itemsize, -side}, itemsize)};
+            for (const Layout& to : {whole, apart, planes}) {
+                for (const Layout& from : sources) {
+                    for (const std::int64_t misaligned : {std::int64_t{0}, itemsize * 3 % 64}) {
+                        const Kernels counting_kernels = counting(*kernels);
+                        const Route route = copied(counting_kernels, to, from, itemsize, kHuge,
+                                                   static_cast<int>(misaligned));
+                        EXPECT_EQ(route == Route::lines, calls.squares[size] > 0);
+                        EXPECT_TRUE(&from != sources || route == Route::lines) << itemsize;
+                    }
+                }
             }
         }
     }

@@ -65,7 +65,8 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
         }
     }
     Route route = Route::none;
-    if (streams && (plan.ndim == 0 || !has_long_rows(task))) {
+    if (streams && plan.ndim > 0 && stream_lines(task, kernels, dst, src)) route = Route::lines;
+    if (route == Route::none && streams && (plan.ndim == 0 || !has_long_rows(task))) {
         route = stream_pieces(plan, kernels, dst, src);
     }
     if (route == Route::none && plan.ndim > 0) route = run_task(task, kernels, dst, src, streams);

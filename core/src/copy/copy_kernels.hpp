@@ -27,9 +27,16 @@ using Transpose = void (*)(char* dst, const std::int64_t* dst_at, const char* sr
                            const std::int64_t* src_at, std::int64_t rows,
                            std::int64_t columns) noexcept;
 
+/// As above, past the caches: `lines` lines of each row of the destination, which are aligned, from
+/// kLine / (bytes of an item) times as many rows of the source. Columns must fill a line.
+using StreamSquares = void (*)(char* dst, const std::int64_t* dst_at, const char* src,
+                               const std::int64_t* src_at, std::int64_t columns,
+                               std::int64_t lines) noexcept;
+
 struct Kernels {
     const char* name;
     Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
+    StreamSquares stream_squares[5];
     /// Null where the CPU has no shuffle of bytes. Windows are read whole.
     void (*run_program)(const Program& program, char* dst, const char* src,
                         std::int64_t periods) noexcept;

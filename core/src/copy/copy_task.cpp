@@ -71,19 +71,29 @@ public:
         return -1;
     }
 
-    /// Longer runs: first until both fill a line, then as far as they go.
+    /// Longer runs: first until both fill a line, then as far as they go; the source's first, whose
+    /// rows are read along, where the destination's are long.
     void extend_runs(std::int64_t unit, bool dense_across) noexcept {
-        for (const std::int64_t enough : {kLine, kEndless}) {
-            while (task_->along.extent * unit < enough) {
-                const int axis = next_along(task_->along.extent * unit);
-                if (axis < 0) break;
-                task_->along.push_outside(take(axis));
-            }
-            while (dense_across && task_->across.extent * unit < enough) {
-                const int axis = next_across(task_->across.extent * unit);
-                if (axis < 0) break;
-                task_->across.push_outside(take_forward(axis));
-            }
+        extend_along_to(kLine);
+        if (dense_across) extend_across_to(kLine);
+        const bool source_first = dense_across && task_->along.extent * unit >= kLongRow;
+        if (source_first) extend_across_to(kEndless);
+        extend_along_to(kEndless);
+        if (dense_across) extend_across_to(kEndless);
+    }
+
+    void extend_along_to(std::int64_t nbytes) noexcept {
+        while (task_->along.extent * task_->unit < nbytes) {
+            const int axis = next_along(task_->along.extent * task_->unit);
+            if (axis < 0) return;
+            task_->along.push_outside(take(axis));
+        }
+    }
+    void extend_across_to(std::int64_t nbytes) noexcept {
+        while (task_->across.extent * task_->unit < nbytes) {
+            const int axis = next_across(task_->across.extent * task_->unit);
+            if (axis < 0) return;
+            task_->across.push_outside(take_forward(axis));
         }
     }
 
@@ -115,6 +125,7 @@ public:
 
 private:
     static constexpr std::int64_t kFew = 64;
+    static constexpr std::int64_t kLongRow = 1024;  // of the destination
     static constexpr std::int64_t kEndless = checked::kMax;
     int count_;
     Axis axes_[kMaxNdim];

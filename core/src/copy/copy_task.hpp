@@ -73,6 +73,7 @@ enum class Route {
     walk,    ///< unit by unit to a destination with gaps
     blocks,  ///< in blocks of the first cache, written where they belong
     strips,  ///< in blocks whose rows leave past the caches
+    lines,   ///< by squares of whole lines, past the caches
     tiles,   ///< by tiles of the second cache, past the caches
     pieces,  ///< piece by piece of a dense destination, past the caches
     runs,    ///< dense runs, past the caches from where they lie
@@ -81,6 +82,9 @@ enum class Route {
 /// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
 Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* src,
                bool streams) noexcept;
+
+/// Runs a transpose past the caches whose rows begin alike in their lines; false if it is none.
+bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
