@@ -389,6 +389,30 @@ TEST(CopyKernels, RoutesOfLargeCopies) {
     }
 }
 
+TEST(CopyKernels, LongRunsThatFollowEachOtherOnEitherSide) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t run : {256, 257, 300, 319, 1024, 4096, 5000}) {
+            const Shape shape = {3, 9, 21, run};
+            const Layout to = dense(shape, 1);
+            const Layout gaps = strided(shape, {9 * 22 * run, 22 * run, run + 5, 1}, 1);
+            for (const Layout& from : {strided(shape, {run * 189, run, run * 9, 1}, 1),
+                                       strided(shape, {run, 3 * run, run * 27, 1}, 1),
+                                       strided(shape, {-run * 189, -run, -run * 9, 1}, 1),
+                                       strided(shape, {0, run, 0, 1}, 1)}) {
+                for (const int misaligned : {0, 1, 63}) {
+                    const Kernels counting_kernels = counting(*kernels);
+                    EXPECT_EQ(copied(counting_kernels, to, from, 1, kHuge, misaligned),
+                              Route::runs);
+                    EXPECT_GE(calls.stream, 3 * 9 * 21);
+                    EXPECT_EQ(calls.fence, 1);
+                    EXPECT_EQ(copied(*kernels, gaps, from, 1, kHuge, misaligned),
+                              run < 1024 ? Route::walk : Route::runs);
+                }
+            }
+        }
+    }
+}
+
 // A block with a page behind it, and one before it, that nobody may touch.
 class Fenced {
 public:

@@ -56,6 +56,10 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     src += plan.src_shift;
     const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
+    if (streams && stream_runs(plan, kernels, dst, src)) {
+        kernels.fence();
+        return Route::runs;
+    }
     Task task;
     if (plan.ndim > 0) {
         arrange_task(plan, kernels, task);

@@ -55,16 +55,57 @@ private:
     char kept_[kLine];
 };
 
-/// A dense run, past the caches.
-inline void stream_run(char* dst, const char* src, std::int64_t nbytes,
-                       const Kernels& kernels) noexcept {
-    const auto at = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
-    const std::int64_t head = std::min(nbytes, at == 0 ? 0 : kLine - at);
-    const std::int64_t lines = (nbytes - head) / kLine * kLine;
-    std::memcpy(dst, src, static_cast<std::size_t>(head));
-    if (lines > 0) kernels.stream(dst + head, src + head, lines);
-    std::memcpy(dst + head + lines, src + head + lines,
-                static_cast<std::size_t>(nbytes - head - lines));
-}
+/// One row of the destination, made of dense runs from where they lie; a line that two of them
+/// share is put together first.
+class RunRow {
+public:
+    void start(char* dst) noexcept {
+        phase_ = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
+        head_ = phase_;
+        line_ = dst - phase_;
+    }
+    /// Where the destination goes on.
+    const char* position() const noexcept { return line_ + phase_; }
+
+    void push(const char* src, std::int64_t nbytes, const Kernels& kernels) noexcept {
+        if (phase_ > 0) {
+            const std::int64_t part = std::min(kLine - phase_, nbytes);
+            copy(shared_ + phase_, src, part);
+            src += part;
+            nbytes -= part;
+            phase_ += part;
+            if (phase_ < kLine) return;
+            finish_line(kernels);
+        }
+        const std::int64_t full = nbytes & -kLine;
+        if (full > 0) kernels.stream(line_, src, full);
+        line_ += full;
+        phase_ = nbytes - full;
+        copy(shared_, src + full, phase_);
+    }
+    void finish() noexcept {
+        copy(line_ + head_, shared_ + head_, std::max(phase_ - head_, std::int64_t{0}));
+        head_ = phase_;
+    }
+
+private:
+    void finish_line(const Kernels& kernels) noexcept {
+        if (head_ > 0) {
+            copy(line_ + head_, shared_ + head_, kLine - head_);
+        } else {
+            kernels.stream(line_, shared_, kLine);
+        }
+        head_ = phase_ = 0;
+        line_ += kLine;
+    }
+    static void copy(char* dst, const char* src, std::int64_t nbytes) noexcept {
+        std::memcpy(dst, src, static_cast<std::size_t>(nbytes));
+    }
+
+    std::int64_t phase_;
+    std::int64_t head_;  // bytes of the first line that belong to others
+    char* line_;
+    char shared_[kLine];
+};
 
 }  // namespace devview::copy

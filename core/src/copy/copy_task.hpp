@@ -89,6 +89,9 @@ bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const cha
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
+/// Runs a plan of long dense units past the caches; false where they are short.
+bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src) noexcept;
+
 /// Runs a plan past the caches where its destination is dense; Route::none where it is not.
 Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
                     const char* src) noexcept;

@@ -1,0 +1,88 @@
+// Dense runs of what no cache holds, past the caches: some that follow each other in the source by
+// some that follow each other in the destination, so that both sides are walked in long pieces.
+#include <algorithm>
+
+#include "src/checked.hpp"
+#include "src/copy/copy_stream.hpp"
+#include "src/copy/copy_task.hpp"
+
+namespace devview::copy {
+namespace {
+
+constexpr std::int64_t kLeastRun = 256;
+constexpr std::int64_t kLeastApart = 1024;  // whose first and last lines are not whole
+constexpr std::int64_t kPiece = 4 << 10;    // of either side
+
+class Runs {
+public:
+    Runs(const CopyPlan& plan, const Kernels& kernels) noexcept
+        : plan_(plan), kernels_(kernels), many_(std::max<std::int64_t>(kPiece / plan.unit, 1)) {
+        if (plan.ndim == 0) return;
+        along_ = axis(plan.ndim - 1);
+        int fastest = -1;
+        for (int k = plan.ndim - 2; k >= 0; --k) {
+            if (fastest < 0 || checked::magnitude(plan.src_strides[k]) <
+                                   checked::magnitude(plan.src_strides[fastest]))
+                fastest = k;
+        }
+        if (fastest >= 0) across_ = axis(fastest);
+        for (int k = 0; k < plan.ndim - 1; ++k) {
+            if (k != fastest) outer_[count_++] = axis(k);
+        }
+    }
+
+    void run(char* dst, const char* src, int at = 0) noexcept {
+        if (at == count_) return plane(dst, src);
+        for (std::int64_t k = 0; k < outer_[at].extent; ++k)
+            run(dst + k * outer_[at].dst, src + k * outer_[at].src, at + 1);
+    }
+
+private:
+    Axis axis(int k) const noexcept {
+        return {plan_.extents[k], plan_.dst_strides[k], plan_.src_strides[k]};
+    }
+
+    void plane(char* dst, const char* src) noexcept {
+        for (std::int64_t j = 0; j < along_.extent; j += many_) {
+            const std::int64_t count = std::min(many_, along_.extent - j);
+            for (std::int64_t i = 0; i < across_.extent; ++i) {
+                row(dst + j * along_.dst + i * across_.dst, src + j * along_.src + i * across_.src,
+                    count);
+            }
+        }
+    }
+
+    void row(char* dst, const char* src, std::int64_t count) noexcept {
+        RunRow row;
+        row.start(dst);
+        for (std::int64_t k = 0; k < count; ++k) {
+            char* const to = dst + k * along_.dst;
+            if (row.position() != to) {
+                row.finish();
+                row.start(to);
+            }
+            row.push(src + k * along_.src, plan_.unit, kernels_);
+        }
+        row.finish();
+    }
+
+    const CopyPlan& plan_;
+    const Kernels& kernels_;
+    const std::int64_t many_;  // runs that are written one after another
+    Axis along_{1, 0, 0};
+    Axis across_{1, 0, 0};
+    int count_ = 0;
+    Axis outer_[kMaxNdim];
+};
+
+}  // namespace
+
+bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst,
+                 const char* src) noexcept {
+    const bool adjoin = plan.ndim == 0 || plan.dst_strides[plan.ndim - 1] == plan.unit;
+    if (plan.unit < (adjoin ? kLeastRun : kLeastApart)) return false;
+    Runs(plan, kernels).run(dst, src);
+    return true;
+}
+
+}  // namespace devview::copy
