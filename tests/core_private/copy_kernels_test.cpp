@@ -49,6 +49,7 @@ std::vector<const Kernels*> usable_kernels() {
 struct Calls {
     std::array<int, 5> transpose{};
     std::array<int, 5> squares{};
+    std::array<int, 5> shifted{};
     int program = 0;
     int pattern = 0;
     int stream = 0;
@@ -74,10 +75,22 @@ void count_squares(char* dst, const std::int64_t* dst_at, const char* src,
     counted->stream_squares[kSize](dst, dst_at, src, src_at, columns, lines);
 }
 
+template <std::size_t kSize>
+void count_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+                   const char* src, const std::int64_t* src_at, std::int64_t columns,
+                   std::int64_t lines) noexcept {
+    ++calls.shifted[kSize];
+    for (std::int64_t k = 0; k < columns; ++k)
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(dst + dst_at[k] + skipped[k]) % 64, 0U);
+    EXPECT_LE(lines, copy::kSideBySide);
+    counted->stream_shifted[kSize](dst, dst_at, skipped, src, src_at, columns, lines);
+}
+
 template <std::size_t... kSize>
 void count_sizes(Kernels& counting, std::index_sequence<kSize...> /*sizes*/) {
     ((counting.transpose[kSize] = count_transpose<kSize>,
-      counting.stream_squares[kSize] = count_squares<kSize>),
+      counting.stream_squares[kSize] = count_squares<kSize>,
+      counting.stream_shifted[kSize] = count_shifted<kSize>),
      ...);
 }
 
@@ -195,23 +208,46 @@ TEST(CopyKernels, TransposesOfEveryPowerOfTwoAreSquares) {
     }
 }
 
-TEST(CopyKernels, LargeTransposesAreStreamedByTiles) {
+TEST(CopyKernels, LargeTransposesAreStreamedFromWhereTheirLinesBegin) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (std::size_t size = 0; size < 5; ++size) {
             const std::int64_t itemsize = std::int64_t{1} << size;
             // Rows of no whole number of lines, and rows of whole lines that begin within an item.
-            for (const auto& [columns, misaligned] : {std::pair(1201, 0), std::pair(1203, 32),
-                                                      std::pair(1280, 1), std::pair(1280, 63)}) {
-                if (columns * itemsize % 64 == 0 && misaligned % itemsize == 0) continue;
+            for (const auto& [columns, misaligned] :
+                 {std::pair(1201, 0), std::pair(1203, 32), std::pair(1280, 1), std::pair(1280, 63),
+                  std::pair(2048, 5)}) {
+                const std::int64_t extent = columns * itemsize % 64 == 0 ? columns : columns + 64;
+                if (extent * itemsize % 64 == 0 && misaligned % itemsize == 0) continue;
+                for (const std::int64_t rows : {79, misaligned == 5 ? 1100 : 300}) {
+                    const Kernels counting_kernels = counting(*kernels);
+                    EXPECT_EQ(
+                        copied(counting_kernels, dense({rows, extent}, itemsize),
+                               columns_first(rows, extent, itemsize), itemsize, kHuge, misaligned),
+                        Route::shifted);
+                    EXPECT_GE(calls.shifted[size], 2);
+                    EXPECT_GE(calls.transpose[size], 2);
+                    EXPECT_EQ(calls.stream, 0);
+                    EXPECT_EQ(calls.fence, 1);
+                    EXPECT_EQ(calls.squares, (std::array<int, 5>{}));
+                }
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, TransposesOfItemsWithGapsAreStreamedByTiles) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const int misaligned : {0, 1, 32, 63}) {
+                const Layout from = strided({300, 1200}, {2 * itemsize, itemsize * 700}, itemsize);
                 const Kernels counting_kernels = counting(*kernels);
-                EXPECT_EQ(
-                    copied(counting_kernels, dense({300, columns}, itemsize),
-                           columns_first(300, columns, itemsize), itemsize, kHuge, misaligned),
-                    Route::tiles);
+                EXPECT_EQ(copied(counting_kernels, dense({300, 1200}, itemsize), from, itemsize,
+                                 kHuge, misaligned),
+                          Route::tiles);
                 EXPECT_GE(calls.transpose[size], 1);
                 EXPECT_GE(calls.stream, 300);
                 EXPECT_EQ(calls.fence, 1);
-                EXPECT_EQ(calls.squares, (std::array<int, 5>{}));
             }
         }
     }
@@ -234,7 +270,7 @@ TEST(CopyKernels, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
                                          columns_first(rows, columns, itemsize), itemsize, kHuge,
                                          static_cast<int>(misaligned)),
                                   Route::lines);
-                        EXPECT_GE(calls.squares[size], lines / 2);
+                        EXPECT_GE(calls.squares[size], lines / copy::kSideBySide);
                         EXPECT_EQ(calls.stream, 0);
                         EXPECT_EQ(calls.fence, 1);
                         if (HasFailure()) return;
@@ -392,18 +428,18 @@ TEST(CopyKernels, RoutesOfLargeCopies) {
 TEST(CopyKernels, LongRunsThatFollowEachOtherOnEitherSide) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (const std::int64_t run : {256, 257, 300, 319, 1024, 4096, 5000}) {
-            const Shape shape = {3, 9, 21, run};
+            const Shape shape = {2, 3, 7, run};
             const Layout to = dense(shape, 1);
-            const Layout gaps = strided(shape, {9 * 22 * run, 22 * run, run + 5, 1}, 1);
-            for (const Layout& from : {strided(shape, {run * 189, run, run * 9, 1}, 1),
-                                       strided(shape, {run, 3 * run, run * 27, 1}, 1),
-                                       strided(shape, {-run * 189, -run, -run * 9, 1}, 1),
+            const Layout gaps = strided(shape, {24 * (run + 5), 8 * (run + 5), run + 5, 1}, 1);
+            for (const Layout& from : {strided(shape, {run * 21, run, run * 3, 1}, 1),
+                                       strided(shape, {run, 2 * run, run * 6, 1}, 1),
+                                       strided(shape, {-run * 21, -run, -run * 3, 1}, 1),
                                        strided(shape, {0, run, 0, 1}, 1)}) {
                 for (const int misaligned : {0, 1, 63}) {
                     const Kernels counting_kernels = counting(*kernels);
                     EXPECT_EQ(copied(counting_kernels, to, from, 1, kHuge, misaligned),
                               Route::runs);
-                    EXPECT_GE(calls.stream, 3 * 9 * 21);
+                    EXPECT_GE(calls.stream, 2 * 3 * 7);
                     EXPECT_EQ(calls.fence, 1);
                     EXPECT_EQ(copied(*kernels, gaps, from, 1, kHuge, misaligned),
                               run < 1024 ? Route::walk : Route::runs);

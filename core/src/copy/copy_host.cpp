@@ -69,7 +69,13 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
         }
     }
     Route route = Route::none;
-    if (streams && plan.ndim > 0 && stream_lines(task, kernels, dst, src)) route = Route::lines;
+    if (streams && plan.ndim > 0) {
+        if (stream_lines(task, kernels, dst, src)) {
+            route = Route::lines;
+        } else if (stream_shifted(task, kernels, dst, src)) {
+            route = Route::shifted;
+        }
+    }
     if (route == Route::none && streams && (plan.ndim == 0 || !has_long_rows(task))) {
         route = stream_pieces(plan, kernels, dst, src);
     }

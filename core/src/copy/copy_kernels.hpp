@@ -33,10 +33,21 @@ using StreamSquares = void (*)(char* dst, const std::int64_t* dst_at, const char
                                const std::int64_t* src_at, std::int64_t columns,
                                std::int64_t lines) noexcept;
 
+/// As above, of rows whose lines begin anywhere: `lines` (kSideBySide at most) lines of each row,
+/// from skipped[i] bytes behind dst + dst_at[i] on, where the first begins. The rows of the source
+/// are those of one line more.
+using StreamShifted = void (*)(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+                               const char* src, const std::int64_t* src_at, std::int64_t columns,
+                               std::int64_t lines) noexcept;
+
+/// Lines of one row that leave past the caches together: some leave faster than one.
+constexpr std::int64_t kSideBySide = 4;
+
 struct Kernels {
     const char* name;
     Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
     StreamSquares stream_squares[5];
+    StreamShifted stream_shifted[5];
     /// Null where the CPU has no shuffle of bytes. Windows are read whole.
     void (*run_program)(const Program& program, char* dst, const char* src,
                         std::int64_t periods) noexcept;

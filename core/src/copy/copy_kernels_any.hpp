@@ -221,10 +221,15 @@ constexpr Kernels make_kernels(const char* name) noexcept {
     kernels.transpose[3] = transpose<std::uint64_t>;
     kernels.transpose[4] = transpose_lanes;
     kernels.stream_squares[0] = stream_squares<std::uint8_t>;
+    kernels.stream_shifted[0] = stream_shifted<std::uint8_t>;
     kernels.stream_squares[1] = stream_squares<std::uint16_t>;
+    kernels.stream_shifted[1] = stream_shifted<std::uint16_t>;
     kernels.stream_squares[2] = stream_squares<std::uint32_t>;
+    kernels.stream_shifted[2] = stream_shifted<std::uint32_t>;
     kernels.stream_squares[3] = stream_squares<std::uint64_t>;
+    kernels.stream_shifted[3] = stream_shifted<std::uint64_t>;
     kernels.stream_squares[4] = stream_squares<std::uint64_t, 1>;
+    kernels.stream_shifted[4] = stream_shifted<std::uint64_t, 1>;
 #if defined(__AVX2__)
     kernels.run_program = run_program;
     kernels.run_pattern = run_pattern;

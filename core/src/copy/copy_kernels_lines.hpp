@@ -21,28 +21,28 @@ inline void stream_vector(char* to, VectorOf<std::uint64_t, kVectorBytes> value)
 
 using Lanes = VectorOf<std::uint64_t, kVectorBytes>;
 
-/// The lanes of four vectors, transposed: the line of lane c has that lane of each of them.
-/// `at(c)` is where it goes.
-template <typename At>
-inline void stream_lanes(const Lanes (&from)[4], const At& at) noexcept {
+/// The lanes of four vectors, transposed: the line of lane c has that lane of each of them. Its
+/// vectors go to `to(c)` and behind it, by `put`.
+template <typename Put, typename To>
+inline void put_lanes(const Lanes (&from)[4], const Put& put, const To& to) noexcept {
 #if defined(__AVX512BW__)
     // As a0 a2 b0 b2 and a1 a3 b1 b3.
     const Lanes even[2]{__builtin_shufflevector(from[0], from[1], 0, 1, 4, 5, 8, 9, 12, 13),
                         __builtin_shufflevector(from[2], from[3], 0, 1, 4, 5, 8, 9, 12, 13)};
     const Lanes odd[2]{__builtin_shufflevector(from[0], from[1], 2, 3, 6, 7, 10, 11, 14, 15),
                        __builtin_shufflevector(from[2], from[3], 2, 3, 6, 7, 10, 11, 14, 15)};
-    stream_vector(at(0), __builtin_shufflevector(even[0], even[1], 0, 1, 4, 5, 8, 9, 12, 13));
-    stream_vector(at(1), __builtin_shufflevector(odd[0], odd[1], 0, 1, 4, 5, 8, 9, 12, 13));
-    stream_vector(at(2), __builtin_shufflevector(even[0], even[1], 2, 3, 6, 7, 10, 11, 14, 15));
-    stream_vector(at(3), __builtin_shufflevector(odd[0], odd[1], 2, 3, 6, 7, 10, 11, 14, 15));
+    put(to(0), __builtin_shufflevector(even[0], even[1], 0, 1, 4, 5, 8, 9, 12, 13));
+    put(to(1), __builtin_shufflevector(odd[0], odd[1], 0, 1, 4, 5, 8, 9, 12, 13));
+    put(to(2), __builtin_shufflevector(even[0], even[1], 2, 3, 6, 7, 10, 11, 14, 15));
+    put(to(3), __builtin_shufflevector(odd[0], odd[1], 2, 3, 6, 7, 10, 11, 14, 15));
 #elif defined(__AVX2__)
-    stream_vector(at(0), __builtin_shufflevector(from[0], from[1], 0, 1, 4, 5));
-    stream_vector(at(0) + 32, __builtin_shufflevector(from[2], from[3], 0, 1, 4, 5));
-    stream_vector(at(1), __builtin_shufflevector(from[0], from[1], 2, 3, 6, 7));
-    stream_vector(at(1) + 32, __builtin_shufflevector(from[2], from[3], 2, 3, 6, 7));
+    put(to(0), __builtin_shufflevector(from[0], from[1], 0, 1, 4, 5));
+    put(to(0) + 32, __builtin_shufflevector(from[2], from[3], 0, 1, 4, 5));
+    put(to(1), __builtin_shufflevector(from[0], from[1], 2, 3, 6, 7));
+    put(to(1) + 32, __builtin_shufflevector(from[2], from[3], 2, 3, 6, 7));
 #else
     for (int k = 0; k < 4; ++k)
-        stream_vector(at(0) + 16 * k, from[k]);
+        put(to(0) + 16 * k, from[k]);
 #endif
 }
 
@@ -74,26 +74,28 @@ struct LineSquare {
         return Group{{load_pieces<T, kLines>(src, src_at + k, 4 * kSide)...}}
             .template transposed<kSide>();
     }
-    template <std::size_t... k>
+    template <typename Put, std::size_t... k>
     static void store(char* dst, const std::int64_t* dst_at, const Group (&groups)[4],
-                      std::index_sequence<k...> /*k*/) noexcept {
+                      const Put& put, std::index_sequence<k...> /*k*/) noexcept {
         constexpr int kOfLine = kVectorBytes / 16 / kLines;  // lanes
-        (stream_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
-                       reinterpret_cast<Lanes>(groups[1].rows[k]),
-                       reinterpret_cast<Lanes>(groups[2].rows[k]),
-                       reinterpret_cast<Lanes>(groups[3].rows[k])},
-                      [&](int lane) {
-                          const auto column = static_cast<std::size_t>(lane % kOfLine) * kSide + k;
-                          return dst + dst_at[column] + lane / kOfLine * kLine;
-                      }),
+        (put_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
+                    reinterpret_cast<Lanes>(groups[1].rows[k]),
+                    reinterpret_cast<Lanes>(groups[2].rows[k]),
+                    reinterpret_cast<Lanes>(groups[3].rows[k])},
+                   put,
+                   [&](int lane) {
+                       const auto column = static_cast<std::size_t>(lane % kOfLine) * kSide + k;
+                       return dst + dst_at[column] + lane / kOfLine * kLine;
+                   }),
          ...);
     }
+    template <typename Put>
     static void run(char* dst, const std::int64_t* dst_at, const char* src,
-                    const std::int64_t* src_at) noexcept {
+                    const std::int64_t* src_at, const Put& put) noexcept {
         const Group groups[4]{load(src, src_at, Sides()), load(src, src_at + kSide, Sides()),
                               load(src, src_at + 2 * kSide, Sides()),
                               load(src, src_at + 3 * kSide, Sides())};
-        store(dst, dst_at, groups, Sides());
+        store(dst, dst_at, groups, put, Sides());
     }
 };
 
@@ -120,7 +122,7 @@ inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
         for (std::int64_t k = i; k < i + kItems && k < columns; k += Part::kColumns) {
             const std::int64_t most = columns - Part::kColumns;
             const std::int64_t first = k < 0 ? 0 : k < most ? k : most;
-            Part::run(dst, dst_at + first, src + first * kItem, src_at);
+            Part::run(dst, dst_at + first, src + first * kItem, src_at, stream_vector);
         }
     }
 }
@@ -138,6 +140,58 @@ void stream_squares(char* dst, const std::int64_t* dst_at, const char* src,
         }
         dst += kMostLines * kLine;
         src_at += kMostLines * kItems;
+    }
+}
+
+/// Rows of one line of columns each, made side by side in the first cache.
+template <typename T, std::size_t kSide>
+struct LineRows {
+    static constexpr std::int64_t kItem = 16 / kSide;
+    static constexpr std::int64_t kColumns = kLine / kItem;
+    static constexpr std::int64_t kPitch = (kSideBySide + 1) * kLine;
+    alignas(kLine) char made[static_cast<std::size_t>(kColumns * kPitch)];
+    std::int64_t made_at[static_cast<std::size_t>(kColumns)];
+
+    LineRows() noexcept {
+        for (std::int64_t k = 0; k < kColumns; ++k)
+            made_at[k] = k * kPitch;
+    }
+
+    void make(const char* src, const std::int64_t* src_at, std::int64_t lines) noexcept {
+        using Part = LineSquare<T, kSide, 1>;
+        for (std::int64_t g = 0; g < lines; ++g) {
+            for (std::int64_t k = 0; k < kColumns; k += Part::kColumns) {
+                Part::run(made + g * kLine, made_at + k, src + k * kItem, src_at + g * kColumns,
+                          [](char* to, const Lanes& value) { store_vector(to, value); });
+            }
+        }
+    }
+    void stream(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+                std::int64_t lines) const noexcept {
+        for (std::int64_t k = 0; k < kColumns; ++k) {
+            char* const to = dst + dst_at[k] + skipped[k];
+            const char* const from = made + made_at[k] + skipped[k];
+            for (std::int64_t byte = 0; byte < lines * kLine; byte += kVectorBytes)
+                stream_vector(to + byte, load_vector<Lanes>(from + byte));
+        }
+    }
+};
+
+template <typename T, std::size_t kSide = 16 / sizeof(T)>
+void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+                    const char* src, const std::int64_t* src_at, std::int64_t columns,
+                    std::int64_t lines) noexcept {
+    using Rows = LineRows<T, kSide>;
+    Rows rows;
+    const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
+    const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / Rows::kItem;
+    for (std::int64_t i = 0; i < columns; i += i == 0 && lead != 0 ? lead : Rows::kColumns) {
+        const std::int64_t most = columns - Rows::kColumns;
+        const std::int64_t first = i < most ? i : most;
+        const char* const from = src + first * Rows::kItem;
+        fetch_lines(from, src_at, (lines + 1) * Rows::kColumns);
+        rows.make(from, src_at, lines + 1);
+        rows.stream(dst, dst_at + first, skipped + first, lines);
     }
 }
 

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::int64_t kMostColumns = 512;  // whose offsets are found at once
 constexpr std::int64_t kFewLines = 4;       // of a row of the destination
-// Two lines side by side leave faster than one.
-constexpr std::int64_t kSideBySide = 2;
 
 bool keeps_phase(const AxisRun& run) noexcept {
     for (int k = 0; k < run.ndim; ++k) {
@@ -54,7 +52,7 @@ private:
         const std::int64_t columns = task_.across.extent;
         std::int64_t j = head_;
         for (std::int64_t lines = 1; j + items_ <= extent; j += lines * items_) {
-            lines = std::min(kSideBySide, (extent - j) / items_);
+            lines = std::min<std::int64_t>(kSideBySide, (extent - j) / items_);
             whole_lines(dst, src, j, lines, {0, columns});
         }
         // What is left of a row shares its line with the row that follows it.

@@ -54,6 +54,11 @@ inline std::int64_t across_step(const Task& task) noexcept {
     return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
 }
 
+/// True if the rows of the source that are read side by side fall into few sets of the caches.
+inline bool meets_in_caches(const Task& task) noexcept {
+    return task.along.axes[task.along.ndim - 1].src % 2048 == 0;
+}
+
 /// Chooses for a plan of one axis at least, on these kernels.
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
 
@@ -68,15 +73,16 @@ bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noe
 
 /// How a plan was run.
 enum class Route {
-    none,    ///< not: nothing to do, or not this way
-    dense,   ///< one memcpy
-    walk,    ///< unit by unit to a destination with gaps
-    blocks,  ///< in blocks of the first cache, written where they belong
-    strips,  ///< in blocks whose rows leave past the caches
-    lines,   ///< by squares of whole lines, past the caches
-    tiles,   ///< by tiles of the second cache, past the caches
-    pieces,  ///< piece by piece of a dense destination, past the caches
-    runs,    ///< dense runs, past the caches from where they lie
+    none,     ///< not: nothing to do, or not this way
+    dense,    ///< one memcpy
+    walk,     ///< unit by unit to a destination with gaps
+    blocks,   ///< in blocks of the first cache, written where they belong
+    strips,   ///< in blocks whose rows leave past the caches
+    lines,    ///< by squares of whole lines, past the caches
+    shifted,  ///< by some lines of each row, past the caches
+    tiles,    ///< by tiles of the second cache, past the caches
+    pieces,   ///< piece by piece of a dense destination, past the caches
+    runs,     ///< dense runs, past the caches from where they lie
 };
 
 /// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
@@ -85,6 +91,9 @@ Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* 
 
 /// Runs a transpose past the caches whose rows begin alike in their lines; false if it is none.
 bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
+
+/// As above, whose rows begin anywhere; false if it is none, or they are short.
+bool stream_shifted(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
