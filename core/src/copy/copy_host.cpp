@@ -19,6 +19,8 @@ namespace {
 /// From here on what is written drives more out of the caches than it leaves in them for the
 /// reader.
 constexpr std::int64_t kStreamBytes = 16 << 20;
+/// Lines of a transpose come from so many places that they drive each other out sooner.
+constexpr std::int64_t kTransposeBytes = 8 << 20;
 
 /// One block of few units, which is done before others have chosen how.
 bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {
@@ -47,6 +49,21 @@ bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& 
     return true;
 }
 
+/// A copy of `nbytes` past the caches; Route::none where it is better off in them, or walks.
+Route stream_plan(const CopyPlan& plan, const Task& task, std::int64_t nbytes,
+                  const Kernels& kernels, char* dst, const char* src) noexcept {
+    const bool walks = plan.ndim > 0 && task.inner == Inner::walk;
+    if (nbytes >= kTransposeBytes && plan.ndim > 0 && !walks) {
+        if (stream_lines(task, kernels, dst, src)) return Route::lines;
+        if (stream_shifted(task, kernels, dst, src)) return Route::shifted;
+    }
+    if (nbytes < kStreamBytes) return Route::none;
+    if (stream_runs(plan, kernels, dst, src)) return Route::runs;
+    if (walks) return Route::none;
+    if (plan.ndim > 0 && has_long_rows(task)) return run_task(task, kernels, dst, src, true);
+    return stream_pieces(plan, kernels, dst, src);
+}
+
 }  // namespace
 
 Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t whole,
@@ -54,38 +71,24 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     if (plan.count == 0) return Route::none;
     dst += plan.dst_shift;
     src += plan.src_shift;
-    const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
-    if (streams && stream_runs(plan, kernels, dst, src)) {
-        kernels.fence();
-        return Route::runs;
-    }
     Task task;
-    if (plan.ndim > 0) {
-        arrange_task(plan, kernels, task);
-        if (task.inner == Inner::walk) {
-            rows::run_walk(plan, dst, src);
-            return Route::walk;
-        }
+    if (plan.ndim > 0) arrange_task(plan, kernels, task);
+    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
+    const Route route = stream_plan(plan, task, nbytes, kernels, dst, src);
+    if (route != Route::none) {
+        kernels.fence();
+        return route;
     }
-    Route route = Route::none;
-    if (streams && plan.ndim > 0) {
-        if (stream_lines(task, kernels, dst, src)) {
-            route = Route::lines;
-        } else if (stream_shifted(task, kernels, dst, src)) {
-            route = Route::shifted;
-        }
-    }
-    if (route == Route::none && streams && (plan.ndim == 0 || !has_long_rows(task))) {
-        route = stream_pieces(plan, kernels, dst, src);
-    }
-    if (route == Route::none && plan.ndim > 0) route = run_task(task, kernels, dst, src, streams);
-    if (route == Route::none) {
+    if (plan.ndim == 0) {
         std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
         return Route::dense;
     }
-    if (streams) kernels.fence();
-    return route;
+    if (task.inner == Inner::walk) {
+        rows::run_walk(plan, dst, src);
+        return Route::walk;
+    }
+    return run_task(task, kernels, dst, src, false);
 }
 
 }  // namespace copy
