@@ -50,7 +50,8 @@ struct Calls {
     int program = 0;
     int pattern = 0;
     int stream = 0;
-    int rows = 0;
+    int gather = 0;
+    std::array<int, 5> rows{};
     int fence = 0;
 };
 Calls calls;
@@ -63,6 +64,12 @@ void count_transpose(char* dst, const std::int64_t* dst_at, const char* src,
     counted->transpose[kSize](dst, dst_at, src, src_at, rows, columns);
 }
 
+template <std::size_t kSize>
+void count_rows(const copy::RowPlane& plane) noexcept {
+    ++calls.rows[kSize];
+    counted->run_rows[kSize](plane);
+}
+
 Kernels counting(const Kernels& kernels) {
     counted = &kernels;
     calls = {};
@@ -72,6 +79,11 @@ Kernels counting(const Kernels& kernels) {
     counting.transpose[2] = count_transpose<2>;
     counting.transpose[3] = count_transpose<3>;
     counting.transpose[4] = count_transpose<4>;
+    counting.run_rows[0] = count_rows<0>;
+    counting.run_rows[1] = count_rows<1>;
+    counting.run_rows[2] = count_rows<2>;
+    counting.run_rows[3] = count_rows<3>;
+    counting.run_rows[4] = count_rows<4>;
     if (kernels.run_program != nullptr) {
         counting.run_program = [](const copy::Program& program, char* dst, const char* src,
                                   std::int64_t periods) noexcept {
@@ -96,7 +108,7 @@ Kernels counting(const Kernels& kernels) {
     counting.gather_rows = [](char* dst, std::int64_t pitch, const char* src,
                               const std::int64_t* src_at, std::int64_t nbytes,
                               std::int64_t count) noexcept {
-        ++calls.rows;
+        ++calls.gather;
         EXPECT_GE(nbytes, 16);
         counted->gather_rows(dst, pitch, src, src_at, nbytes, count);
     };
@@ -241,8 +253,9 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                 }
             }
         }
-        for (const std::int64_t itemsize : {1, 2, 3, 4}) {
-            for (const std::int64_t step : {-1, 2, -2, 3}) {
+        for (const auto& [itemsize, step] : {std::pair(3, -1), std::pair(3, 2), std::pair(1, 3),
+                                             std::pair(2, -3), std::pair(4, 3)}) {
+            {
                 const Layout from = strided({3000}, {step * itemsize}, itemsize);
                 EXPECT_EQ(inner_of(dense({3000}, itemsize), from, itemsize, *kernels), expected)
                     << itemsize << " " << step;
@@ -255,7 +268,7 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
 
 TEST(CopyKernels, ShortRowsArePatternsOfShuffles) {
     for (const Kernels* const kernels : usable_kernels()) {
-        const Inner expected = kernels->run_pattern == nullptr ? Inner::moves : Inner::pattern;
+        const bool shuffles = kernels->run_pattern != nullptr;
         const std::pair<std::int64_t, std::int64_t> cases[] = {{1, 29}, {1, 7},  {2, 10}, {4, 4},
                                                                {3, 6},  {1, 13}, {8, 3}};
         for (const auto& [itemsize, extent] : cases) {
@@ -264,13 +277,73 @@ TEST(CopyKernels, ShortRowsArePatternsOfShuffles) {
                 const Layout to = dense(shape, itemsize);
                 const std::int64_t row = 3 * itemsize * extent;
                 const Layout from = strided(shape, {-140 * row, row, step * itemsize}, itemsize);
-                EXPECT_EQ(inner_of(to, from, itemsize, *kernels), expected)
+                const Inner without = itemsize == 3 ? Inner::moves : Inner::rows;
+                EXPECT_EQ(inner_of(to, from, itemsize, *kernels),
+                          shuffles ? Inner::pattern : without)
                     << itemsize << " " << extent << " " << step;
                 const Kernels counting_kernels = counting(*kernels);
                 copied(counting_kernels, to, from, itemsize, 0, 3);
-                EXPECT_EQ(calls.pattern > 0, expected == Inner::pattern);
+                EXPECT_EQ(calls.pattern > 0, shuffles);
                 EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, 3), Route::pieces);
             }
+        }
+    }
+}
+
+TEST(CopyKernels, RowsOfFewUnitsStep) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const std::int64_t step : {-2, -1, 0, 2}) {
+                // Around whole vectors of each CPU, and their halves.
+                for (const std::int64_t nbytes : {64, 80, 112, 128, 144, 176, 1100, 9000}) {
+                    const std::int64_t extent = nbytes / itemsize;
+                    const std::int64_t row = itemsize * (2 * extent + 5);
+                    const Layout to =
+                        strided({3, 7, extent}, {9 * nbytes, nbytes, itemsize}, itemsize);
+                    const Layout from =
+                        strided({3, 7, extent}, {row, -3 * row, step * itemsize}, itemsize);
+                    EXPECT_EQ(inner_of(to, from, itemsize, *kernels), Inner::rows);
+                    const Kernels counting_kernels = counting(*kernels);
+                    for (const int misaligned : {0, 1, 16, 40}) {
+                        copied(counting_kernels, to, from, itemsize, 0, misaligned);
+                        copied(counting_kernels, to, from, itemsize, kHuge, misaligned);
+                    }
+                    EXPECT_GE(calls.rows[size], 24);
+                    EXPECT_EQ(calls.program + calls.pattern, 0);
+                }
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, LongRowsGoPastTheCachesAsTheyAreMade) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t itemsize : {1, 2, 4, 8, 16}) {
+            const std::int64_t extent = 5000 / itemsize;
+            const Layout to = dense({6, extent}, itemsize);
+            const Layout from =
+                strided({6, extent}, {-9 * extent * itemsize, 2 * itemsize}, itemsize);
+            const Kernels counting_kernels = counting(*kernels);
+            EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, 0), Route::rows);
+            EXPECT_EQ(calls.stream, 0);
+            EXPECT_EQ(calls.fence, 1);
+            // Lines do not begin with a unit.
+            EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, 1),
+                      itemsize == 1 ? Route::rows : Route::pieces);
+            EXPECT_EQ(calls.stream > 0, itemsize != 1);
+        }
+    }
+}
+
+TEST(CopyKernels, LongUnitsAreRows) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t itemsize : {33, 34, 36, 40, 100, 1000, 6007}) {
+            const Layout to = strided({5, 9}, {20 * itemsize, itemsize + 3}, itemsize);
+            const Layout from = strided({5, 9}, {-40 * itemsize, 2 * itemsize}, itemsize);
+            EXPECT_EQ(inner_of(to, from, itemsize, *kernels), Inner::rows);
+            copied(*kernels, to, from, itemsize, 0, 3);
+            copied(*kernels, dense({5, 9}, itemsize), from, itemsize, kHuge, 3);
         }
     }
 }
@@ -297,13 +370,13 @@ TEST(CopyKernels, RoutesOfLargeCopies) {
         const Layout step = strided({40, 1500}, {16000, 8}, 4);
         const Layout short_rows = strided({4000, 10}, {80, 4}, 4);
         EXPECT_EQ(route(dense({40, 1500}, 4), dense({40, 1500}, 4), 0), Route::dense);
-        EXPECT_EQ(route(dense({40, 1500}, 4), dense({40, 1500}, 4), kHuge), Route::runs);
+        EXPECT_EQ(route(dense({40, 1500}, 4), dense({40, 1500}, 4), kHuge), Route::rows);
         EXPECT_EQ(route(dense({40, 1500}, 4), rows, 0), Route::blocks);
-        EXPECT_EQ(route(dense({40, 1500}, 4), rows, kHuge), Route::runs);
-        EXPECT_EQ(route(dense({40, 1500}, 4), step, kHuge), Route::pieces);
+        EXPECT_EQ(route(dense({40, 1500}, 4), rows, kHuge), Route::rows);
+        EXPECT_EQ(route(dense({40, 1500}, 4), step, kHuge), Route::rows);
         EXPECT_EQ(route(dense({4000, 10}, 4), short_rows, kHuge), Route::pieces);
         EXPECT_EQ(route(step, dense({40, 1500}, 4), kHuge), Route::walk);
-        EXPECT_EQ(route(dense({10}, 4), dense({10}, 4), kHuge), Route::dense);
+        EXPECT_EQ(route(dense({10}, 4), dense({10}, 4), kHuge), Route::blocks);
         EXPECT_EQ(route(dense({10, 0}, 4), dense({10, 0}, 4), kHuge), Route::none);
     }
 }
@@ -335,8 +408,8 @@ TEST(CopyKernels, NothingOutsideTheItemsIsRead) {
     Fenced memory(1 << 20);
     std::mt19937 random(17);
     for (const Kernels* const kernels : usable_kernels()) {
-        for (int round = 0; round < 600; ++round) {
-            const std::int64_t itemsize = random_int(random, 1, 12);
+        for (int round = 0; round < 900; ++round) {
+            const std::int64_t itemsize = random_int(random, 1, 16);
             const Shape shape = {random_int(random, 1, 90), random_int(random, 1, 90)};
             const Layout from = random_source(random, shape, itemsize);
             const ByteBounds bounds = from.bounds(itemsize);

@@ -56,23 +56,19 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     src += plan.src_shift;
     const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
-    Task task;
-    if (plan.ndim > 0) {
-        arrange_task(plan, kernels, task);
-        if (task.inner == Inner::walk) {
-            rows::run_walk(plan, dst, src);
-            return Route::walk;
-        }
-    }
-    Route route = Route::none;
-    if (streams && (plan.ndim == 0 || !has_long_rows(task))) {
-        route = stream_pieces(plan, kernels, dst, src);
-    }
-    if (route == Route::none && plan.ndim > 0) route = run_task(task, kernels, dst, src, streams);
-    if (route == Route::none) {
+    if (plan.ndim == 0 && !streams) {
         std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
         return Route::dense;
     }
+    Task task;
+    arrange_task(plan, kernels, task);
+    if (task.inner == Inner::walk) {
+        rows::run_walk(plan, dst, src);
+        return Route::walk;
+    }
+    Route route = Route::none;
+    if (streams && !has_long_rows(task, dst)) route = stream_pieces(plan, kernels, dst, src);
+    if (route == Route::none) route = run_task(task, kernels, dst, src, streams);
     if (streams) kernels.fence();
     return route;
 }

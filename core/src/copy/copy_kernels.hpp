@@ -27,9 +27,28 @@ using Transpose = void (*)(char* dst, const std::int64_t* dst_at, const char* sr
                            const std::int64_t* src_at, std::int64_t rows,
                            std::int64_t columns) noexcept;
 
+/// Rows of units, dense in the destination, that go on by `step` units of the source (-2 to 2; 0: a
+/// row is one unit, repeated).
+struct RowPlane {
+    char* dst;
+    std::int64_t dst_pitch;
+    const char* src;
+    std::int64_t src_pitch;
+    std::int64_t step;
+    std::int64_t extent;  ///< units of a row, 1 or more
+    std::int64_t rows;
+    /// Bytes of the source from a row to a later one that is asked for in advance, 0: none.
+    std::int64_t following;
+    /// Not 0: rows so long that `ahead` bytes of them are enough, and only the end asks for the
+    /// beginning of a later one.
+    std::int64_t ahead;
+    bool streams;  ///< past the caches; rows of a line at least, whose units are aligned
+};
+
 struct Kernels {
     const char* name;
-    Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
+    Transpose transpose[5];                               ///< of items of 1, 2, 4, 8, 16 bytes
+    void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes
     /// Null where the CPU has no shuffle of bytes. Windows are read whole.
     void (*run_program)(const Program& program, char* dst, const char* src,
                         std::int64_t periods) noexcept;

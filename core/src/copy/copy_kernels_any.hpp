@@ -328,6 +328,14 @@ inline void gather_rows(char* dst, std::int64_t pitch, const char* src, const st
     }
 }
 
+}  // namespace
+}  // namespace devview::copy
+
+#include "src/copy/copy_kernels_rows.hpp"
+
+namespace devview::copy {
+namespace {
+
 constexpr Kernels make_kernels(const char* name) noexcept {
     Kernels kernels{};
     kernels.name = name;
@@ -336,6 +344,11 @@ constexpr Kernels make_kernels(const char* name) noexcept {
     kernels.transpose[2] = transpose<std::uint32_t>;
     kernels.transpose[3] = transpose<std::uint64_t>;
     kernels.transpose[4] = transpose_lanes;
+    kernels.run_rows[0] = run_rows<std::uint8_t, 1>;
+    kernels.run_rows[1] = run_rows<std::uint16_t, 1>;
+    kernels.run_rows[2] = run_rows<std::uint32_t, 1>;
+    kernels.run_rows[3] = run_rows<std::uint64_t, 1>;
+    kernels.run_rows[4] = run_rows<std::uint64_t, 2>;
 #if defined(__AVX2__)
     kernels.run_program = run_program;
     kernels.run_pattern = run_pattern;

@@ -10,8 +10,8 @@ namespace {
 
 /// Bytes that are made in the first cache before they are streamed.
 constexpr std::int64_t kPiece = 16 << 10;
-/// Dense runs that are streamed from where they lie.
-constexpr std::int64_t kLongRun = 4 << 10;
+/// The shortest of a destination's dense runs that are.
+constexpr std::int64_t kLeast = 1024;
 
 /// Axes [first, plan.ndim) of a plan, `extent` places of the first.
 CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept {
@@ -37,13 +37,14 @@ public:
         cut_ = plan.ndim;
         while (cut_ > 0 && plan.dst_strides[cut_ - 1] == dense && dense < kPiece)
             dense *= plan.extents[--cut_];
-        worthwhile_ = cut_ < plan.ndim && dense >= kLongRun;
+        worthwhile_ = cut_ < plan.ndim && dense >= kLeast;
         if (!worthwhile_) return;
         step_ = dense / plan.extents[cut_];
         extent_ = std::min(plan.extents[cut_], kPiece / step_);
         arrange_task(inner_plan(plan, cut_, extent_), kernels, task_);
         const std::int64_t rest = plan.extents[cut_] % extent_;
         if (rest != 0) arrange_task(inner_plan(plan, cut_, rest), kernels, rest_);
+        task_.ahead = rest_.ahead = kAhead;
     }
     bool worthwhile() const noexcept { return worthwhile_; }
 
@@ -88,23 +89,10 @@ private:
     alignas(kLine) char buffer_[kPiece + 2 * kLine];
 };
 
-void stream_units(const CopyPlan& plan, const Kernels& kernels, int axis, char* dst,
-                  const char* src) noexcept {
-    if (axis == plan.ndim) return stream_run(dst, src, plan.unit, kernels);
-    for (std::int64_t k = 0; k < plan.extents[axis]; ++k) {
-        stream_units(plan, kernels, axis + 1, dst + k * plan.dst_strides[axis],
-                     src + k * plan.src_strides[axis]);
-    }
-}
-
 }  // namespace
 
 Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
                     const char* src) noexcept {
-    if (plan.unit >= kLongRun) {
-        stream_units(plan, kernels, 0, dst, src);
-        return Route::runs;
-    }
     if (plan.ndim == 0) return Route::none;
     Pieces pieces(plan, kernels);
     if (!pieces.worthwhile()) return Route::none;

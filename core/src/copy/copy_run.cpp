@@ -17,6 +17,86 @@ constexpr std::int64_t kStripBytes = 128;  // of the source that are read along 
 constexpr std::int64_t kBlock = 32 << 10;  // bytes of a block, in the first cache
 constexpr std::int64_t kLongRow = 1024;    // of the destination, worth streaming by itself
 
+/// Calls plane(dst, src) at every place of the axes.
+template <typename Plane>
+void each_place(const AxisRun& outer, char* dst, const char* src, const Plane& plane) noexcept {
+    std::int64_t at[kMaxNdim];
+    std::fill_n(at, outer.ndim, 0);
+    for (;;) {
+        plane(dst, src);
+        int k = outer.ndim - 1;
+        for (; k >= 0; --k) {
+            const Axis& axis = outer.axes[k];
+            dst += axis.dst;
+            src += axis.src;
+            if (++at[k] < axis.extent) break;
+            at[k] = 0;
+            dst -= axis.dst * axis.extent;
+            src -= axis.src * axis.extent;
+        }
+        if (k < 0) return;
+    }
+}
+
+/// True if a row is long and lines begin with a unit.
+bool has_streamed_rows(const Task& task, const char* dst) noexcept {
+    if (task.unit * task.along.extent < kLongRow) return false;
+    if (task.along.axes[0].src == task.unit) return true;
+    auto bits = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
+    for (const AxisRun* const run : {&task.across, &task.outer}) {
+        for (int k = 0; k < run->ndim; ++k)
+            bits |= run->axes[k].dst;
+    }
+    return bits % task.unit == 0;
+}
+
+/// Bytes of the source from a row to one of those that come `rows` later.
+std::int64_t find_following(const Task& task, std::int64_t rows) noexcept {
+    if (task.across.ndim == 0) return task.unit * task.along.extent;
+    if (2 * rows <= task.across.extent) return rows * task.across.axes[0].src;
+    rows = (rows + task.across.extent - 1) / task.across.extent;
+    for (int k = task.outer.ndim - 1; k >= 0; --k) {
+        const Axis& axis = task.outer.axes[k];
+        if (2 * rows <= axis.extent || k == 0) return std::min(rows, axis.extent) * axis.src;
+        rows = (rows + axis.extent - 1) / axis.extent;
+    }
+    return std::min(rows, task.across.extent) * task.across.axes[0].src;
+}
+
+void run_rows(const Task& task, const Kernels& kernels, char* dst, const char* src,
+              bool streams) noexcept {
+    Axis along = task.along.axes[0];
+    std::int64_t unit = task.unit;
+    if (streams && along.src == unit) {
+        // Lines begin with any byte.
+        along = {along.extent * unit, 1, 1};
+        unit = 1;
+    }
+    const Axis across = task.across.ndim == 0 ? Axis{1, 0, 0} : task.across.axes[0];
+    const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+    RowPlane plane{};
+    plane.dst_pitch = across.dst;
+    plane.src_pitch = across.src;
+    plane.step = along.src / unit;
+    plane.extent = along.extent;
+    plane.rows = across.extent;
+    plane.streams = streams;
+    if (task.ahead > 0) {
+        const auto nbytes = along.extent * static_cast<std::int64_t>(checked::magnitude(along.src));
+        if (nbytes >= 2 * task.ahead) {
+            plane.ahead = task.ahead;
+            plane.following = find_following(task, 1);
+        } else {
+            plane.following = find_following(task, task.ahead / std::max(nbytes, kLine) + 1);
+        }
+    }
+    each_place(task.outer, dst, src, [&](char* to, const char* from) {
+        plane.dst = to;
+        plane.src = from;
+        kernels.run_rows[size](plane);
+    });
+}
+
 class TaskRun {
 public:
     TaskRun(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
@@ -52,27 +132,13 @@ public:
     }
 
     void run(char* dst, const char* src, bool streams) noexcept {
-        const AxisRun& outer = task_.outer;
-        std::int64_t at[kMaxNdim];
-        std::fill_n(at, outer.ndim, 0);
-        for (;;) {
+        each_place(task_.outer, dst, src, [&](char* to, const char* from) {
             if (streams) {
-                stream_plane(dst, src);
+                stream_plane(to, from);
             } else {
-                plane(dst, src);
+                plane(to, from);
             }
-            int k = outer.ndim - 1;
-            for (; k >= 0; --k) {
-                const Axis& axis = outer.axes[k];
-                dst += axis.dst;
-                src += axis.src;
-                if (++at[k] < axis.extent) break;
-                at[k] = 0;
-                dst -= axis.dst * axis.extent;
-                src -= axis.src * axis.extent;
-            }
-            if (k < 0) return;
-        }
+        });
     }
 
 private:
@@ -204,7 +270,8 @@ private:
 
 }  // namespace
 
-bool has_long_rows(const Task& task) noexcept {
+bool has_long_rows(const Task& task, const char* dst) noexcept {
+    if (task.inner == Inner::rows) return has_streamed_rows(task, dst);
     return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
 }
 
@@ -212,7 +279,11 @@ Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* 
                bool streams) noexcept {
     dst += task.dst_shift;
     src += task.src_shift;
-    streams = streams && has_long_rows(task);
+    streams = streams && has_long_rows(task, dst);
+    if (task.inner == Inner::rows) {
+        run_rows(task, kernels, dst, src, streams);
+        return streams ? Route::rows : Route::blocks;
+    }
     if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
     TaskRun(task, kernels).run(dst, src, streams);
     return streams ? Route::strips : Route::blocks;

@@ -55,16 +55,4 @@ private:
     char kept_[kLine];
 };
 
-/// A dense run, past the caches.
-inline void stream_run(char* dst, const char* src, std::int64_t nbytes,
-                       const Kernels& kernels) noexcept {
-    const auto at = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
-    const std::int64_t head = std::min(nbytes, at == 0 ? 0 : kLine - at);
-    const std::int64_t lines = (nbytes - head) / kLine * kLine;
-    std::memcpy(dst, src, static_cast<std::size_t>(head));
-    if (lines > 0) kernels.stream(dst + head, src + head, lines);
-    std::memcpy(dst + head + lines, src + head + lines,
-                static_cast<std::size_t>(nbytes - head - lines));
-}
-
 }  // namespace devview::copy

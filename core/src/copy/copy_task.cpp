@@ -121,6 +121,10 @@ private:
     Task* task_;
 };
 
+/// Bytes of a copy whose source is in no near cache.
+constexpr std::int64_t kFetched = 512 << 10;
+/// Longer units are rows of bytes.
+constexpr std::int64_t kLongestMove = 32;
 /// Places whose offsets are kept.
 constexpr std::int64_t kTable = 1024;
 
@@ -206,6 +210,27 @@ bool arrange_pattern(Deal& deal, Task& task) noexcept {
     return true;
 }
 
+/// Units that are rows of smaller ones.
+void arrange_runs(Deal& deal, Task& task) noexcept {
+    const std::int64_t part = std::min<std::int64_t>(task.unit & -task.unit, 8);
+    task.along.push_outside({task.unit / part, part, part});
+    task.unit = part;
+    task.inner = Inner::rows;
+    if (deal.last() >= 0) task.across.push_outside(deal.take(deal.last()));
+}
+
+/// Rows that the source has, too, or that are one unit: nearer to each other than other axes bring.
+bool arrange_rows(Deal& deal, Task& task) noexcept {
+    const Axis& last = deal[deal.last()];
+    const std::int64_t step = last.src / task.unit;
+    if (!has_squares(task.unit) || last.src % task.unit != 0) return false;
+    if (step < -2 || step > 2) return false;
+    task.along.push_outside(deal.take(deal.last()));
+    task.inner = Inner::rows;
+    if (deal.last() >= 0) task.across.push_outside(deal.take(deal.last()));
+    return true;
+}
+
 /// True if squares of items do it.
 bool has_square_sides(const Deal& deal, int across, std::int64_t unit) noexcept {
     if (across < 0 || !has_squares(unit)) return false;
@@ -266,14 +291,22 @@ void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noex
     task.dst_shift = 0;
     task.src_shift = 0;
     task.program_items = 0;
+    task.ahead = plan.count * plan.unit >= kFetched ? kAhead : 0;
     Deal deal(plan, task);
+    if (plan.unit > kLongestMove || plan.ndim == 0) {
+        arrange_runs(deal, task);
+        return deal.keep_outer();
+    }
     task.inner = Inner::walk;
     if (deal[deal.last()].dst != plan.unit) return;
     const Axis& last = deal[deal.last()];
     const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
     const int across = fills ? -1 : deal.fastest_source();
+    const bool long_rows = last.extent * plan.unit >= kLine;
+    if (across < 0 && long_rows && arrange_rows(deal, task)) return deal.keep_outer();
     if (!arrange_shuffles(deal, across, plan, kernels, task)) {
-        if (across >= 0 && plan.unit <= 32) {
+        if (across < 0 && arrange_rows(deal, task)) return deal.keep_outer();
+        if (across >= 0) {
             arrange_squares(deal, across, task);
         } else {
             task.inner = Inner::moves;

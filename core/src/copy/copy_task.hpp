@@ -30,6 +30,7 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
 
 enum class Inner {
     transpose,  ///< squares of items
+    rows,       ///< rows that go on by few units of the source, or by none
     program,    ///< shuffles of bytes along `along`
     pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
     moves,      ///< unit by unit
@@ -47,14 +48,18 @@ struct Task {
     std::int64_t src_shift;
     Program program;
     std::int64_t program_items;  ///< units of a period
+    std::int64_t ahead;          ///< bytes of the source that are asked for in advance, 0: none
 };
+
+/// What lies in no near cache is asked for so many bytes in advance.
+constexpr std::int64_t kAhead = 2048;
 
 /// Bytes of the source from one place across to the next.
 inline std::int64_t across_step(const Task& task) noexcept {
     return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
 }
 
-/// Chooses for a plan of one axis at least, on these kernels.
+/// Chooses for a plan, on these kernels.
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
 
 /// The pattern that packs the units at the places of `along`, which repeats after the last axis or
@@ -72,10 +77,10 @@ enum class Route {
     dense,   ///< one memcpy
     walk,    ///< unit by unit to a destination with gaps
     blocks,  ///< in blocks of the first cache, written where they belong
+    rows,    ///< by rows that go past the caches as they are made
     strips,  ///< in blocks whose rows leave past the caches
     tiles,   ///< by tiles of the second cache, past the caches
     pieces,  ///< piece by piece of a dense destination, past the caches
-    runs,    ///< dense runs, past the caches from where they lie
 };
 
 /// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
@@ -90,7 +95,7 @@ Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
                     const char* src) noexcept;
 
 /// True if run_task() can stream the task's rows by itself.
-bool has_long_rows(const Task& task) noexcept;
+bool has_long_rows(const Task& task, const char* dst) noexcept;
 
 /// run_host() by these kernels.
 Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t whole,
