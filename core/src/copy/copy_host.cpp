@@ -18,7 +18,7 @@ namespace {
 
 /// From here on what is written drives more out of the caches than it leaves in them for the
 /// reader.
-constexpr std::int64_t kStreamBytes = 16 << 20;
+constexpr std::int64_t kStreamBytes = 8 << 20;
 
 /// One block of few units, which is done before others have chosen how.
 bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {

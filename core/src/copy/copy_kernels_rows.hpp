@@ -7,6 +7,25 @@
 namespace devview::copy {
 namespace {
 
+template <typename V>
+inline V repeated(V lane, V* /*tag*/) noexcept {
+    return lane;
+}
+#if defined(__AVX2__)
+inline VectorOf<std::uint64_t, 32> repeated(VectorOf<std::uint64_t, 16> lane,
+                                            VectorOf<std::uint64_t, 32>* /*tag*/) noexcept {
+    const auto low = reinterpret_cast<__m128i>(lane);
+    return reinterpret_cast<VectorOf<std::uint64_t, 32>>(_mm256_broadcastsi128_si256(low));
+}
+#endif
+#if defined(__AVX512BW__)
+inline VectorOf<std::uint64_t, 64> repeated(VectorOf<std::uint64_t, 16> lane,
+                                            VectorOf<std::uint64_t, 64>* /*tag*/) noexcept {
+    const auto twice = repeated(lane, static_cast<VectorOf<std::uint64_t, 32>*>(nullptr));
+    return join(twice, twice, std::make_index_sequence<8>());
+}
+#endif
+
 /// Vectors of kBytes that hold units of kParts items E.
 template <typename E, int kParts, int kBytes>
 struct Units {
@@ -67,20 +86,22 @@ struct Units {
         }
     }
 
-    template <std::size_t... k>
-    static V splat(const char* src, std::index_sequence<k...> /*k*/) noexcept {
-        const auto unit = load_vector<VectorOf<E, kUnit>>(src);
-        return __builtin_shufflevector(unit, unit, (k % kParts)...);
-    }
-
-    /// Units src, src + kStep, ... of which `load(at, first, end)` reads those beside `at`.
+    /// Units src, src + kStep, ... of which `load` reads vectors.
     template <int kStep, typename Load>
     static V pick(const char* src, const Load& load) noexcept {
-        if constexpr (kStep == 0) return splat(src, Items());
+        if constexpr (kStep == 0) return splat(src);
         if constexpr (kStep == 1) return load(src);
         if constexpr (kStep == -1) return reversed(load(src - kLast));
         if constexpr (kStep == 2) return evens(load(src), load(src + kLast));
         if constexpr (kStep == -2) return reversed(evens(load(src - 2 * kLast), load(src - kLast)));
+    }
+    /// One unit again and again.
+    static V splat(const char* src) noexcept {
+        if constexpr (kParts == 1) {
+            return V{} + load_vector<E>(src);
+        } else {
+            return repeated(load_vector<VectorOf<E, 16>>(src), static_cast<V*>(nullptr));
+        }
     }
 };
 
@@ -175,6 +196,7 @@ inline void move_vectors(char* dst, const char* src, std::int64_t units,
     using U = Units<E, kParts, kBytes>;
     constexpr std::int64_t kSpan = kBytes * kStep;
     const auto load = [](const char* at) noexcept { return load_vector<typename U::V>(at); };
+    typename U::V vector = U::splat(src);
     for (std::int64_t k = 0; k < units; k += U::kCount) {
         if (ahead != 0) {
             __builtin_prefetch(src + ahead);
@@ -182,10 +204,11 @@ inline void move_vectors(char* dst, const char* src, std::int64_t units,
                 __builtin_prefetch(src + ahead + kSpan / 2);
             }
         }
+        if constexpr (kStep != 0) vector = U::template pick<kStep>(src, load);
         if constexpr (kStreams) {
-            stream_vector(dst, U::template pick<kStep>(src, load));
+            stream_vector(dst, vector);
         } else {
-            store_vector(dst, U::template pick<kStep>(src, load));
+            store_vector(dst, vector);
         }
         dst += kBytes;
         src += kSpan;
