@@ -122,6 +122,7 @@ public:
             stages_ = task.along.axes[0].src % conflicts == 0;
         }
         stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
+        fetches_ = task.ahead > 0 && (task.inner == Inner::transpose || task.inner == Inner::moves);
         slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
         fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
                  task.along.axes[0].src == 0;
@@ -167,6 +168,7 @@ private:
             for (std::int64_t j = 0; j < task_.along.extent;) {
                 const std::int64_t end = next(j, task_.along.extent, height_);
                 make(dst + j * task_.unit, dst_at_, src + i * across_, j, end - j, after - i);
+                if (fetches_ && after < task_.across.extent) fetch_strip(src, after, end - j);
                 j = end;
             }
             i = after;
@@ -205,6 +207,16 @@ private:
         if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
         if (!one_block_) find_offsets(task_.along, &Axis::src, j, rows, src_at_);
         block(dst, dst_at, src, src_at_, rows, columns);
+    }
+
+    /// Asks for what the strip from column `first` on reads of the last block's rows.
+    void fetch_strip(const char* src, std::int64_t first, std::int64_t rows) const noexcept {
+        const std::int64_t nbytes = (next(first, task_.across.extent, width_) - first) * across_;
+        for (std::int64_t k = 0; k < rows; ++k) {
+            const char* const from = src + src_at_[k] + first * across_;
+            for (std::int64_t at = 0; at < nbytes; at += kLine)
+                __builtin_prefetch(from + at);
+        }
     }
 
     void block(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
@@ -260,6 +272,7 @@ private:
     std::int64_t across_;
     std::int64_t slack_;
     bool stages_ = false;
+    bool fetches_;
     bool fills_;
     bool one_block_;
     std::int64_t dst_at_[kMostColumns + kSlack];

@@ -122,7 +122,7 @@ private:
 };
 
 /// Bytes of a copy whose source is in no near cache.
-constexpr std::int64_t kFetched = 512 << 10;
+constexpr std::int64_t kFetched = 1 << 20;
 /// Longer units are rows of bytes.
 constexpr std::int64_t kLongestMove = 32;
 /// Places whose offsets are kept.
