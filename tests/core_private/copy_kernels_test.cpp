@@ -147,6 +147,14 @@ Layout columns_first(std::int64_t rows, std::int64_t columns, std::int64_t items
     return strided({rows, columns}, {itemsize, itemsize * rows}, itemsize);
 }
 
+/// What a copy of `itemsize` is made of where the CPU shuffles bytes.
+Inner inner_of(const Layout& to, const Layout& from, std::int64_t itemsize,
+               const Kernels& kernels) {
+    copy::Task task;
+    copy::arrange_task(plan_copy(to, from, itemsize), kernels, task);
+    return task.inner;
+}
+
 TEST(CopyKernels, ThoseOfTheCpuAreChosen) {
     const std::array<const char*, 3> names{"portable", "avx2", "avx512"};
     EXPECT_STREQ(copy::kernels().name, names[static_cast<std::size_t>(cpu_kind())]);
@@ -193,6 +201,38 @@ TEST(CopyKernels, TransposesOfEveryPowerOfTwoAreSquares) {
     }
 }
 
+TEST(CopyKernels, NarrowTransposesAreSquaresInPart) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 3; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            const std::int64_t side = 16 / itemsize;
+            for (const std::int64_t few : {side == 4 ? 3 : side / 2, side - 1}) {
+                for (const std::int64_t many : {few, side, side + 1, std::int64_t{333}}) {
+                    for (const auto& [rows, columns] :
+                         {std::pair(few, many), std::pair(many, few)}) {
+                        // Sides that leave room between them, so that nothing else does it.
+                        const Shape shape = {5, rows, columns};
+                        const Layout to = dense(shape, itemsize);
+                        const Layout from = strided(
+                            shape,
+                            {-rows * columns * 3 * itemsize, itemsize, itemsize * (rows + 7)},
+                            itemsize);
+                        if (inner_of(to, from, itemsize, *kernels) == Inner::program) continue;
+                        EXPECT_EQ(inner_of(to, from, itemsize, *kernels), Inner::narrow)
+                            << itemsize << " " << rows << " " << columns;
+                        const Kernels counting_kernels = counting(*kernels);
+                        for (const int misaligned : {0, 5}) {
+                            copied(counting_kernels, to, from, itemsize, 0, misaligned);
+                            copied(counting_kernels, to, from, itemsize, kHuge, misaligned);
+                        }
+                        EXPECT_GE(calls.transpose[size], 4);
+                    }
+                }
+            }
+        }
+    }
+}
+
 TEST(CopyKernels, LargeTransposesAreStreamedByTiles) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (std::size_t size = 0; size < 5; ++size) {
@@ -223,17 +263,9 @@ TEST(CopyKernels, LargeRecordsAreStreamedByTiles) {
     }
 }
 
-/// What a copy of `itemsize` is made of where the CPU shuffles bytes.
-Inner inner_of(const Layout& to, const Layout& from, std::int64_t itemsize,
-               const Kernels& kernels) {
-    copy::Task task;
-    copy::arrange_task(plan_copy(to, from, itemsize), kernels, task);
-    return task.inner;
-}
-
 TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
     for (const Kernels* const kernels : usable_kernels()) {
-        const Inner expected = kernels->run_program == nullptr ? Inner::moves : Inner::program;
+        const bool shuffles = kernels->run_program != nullptr;
         for (const std::int64_t itemsize : {1, 2, 4}) {
             for (const std::int64_t channels : {2, 3, 4}) {
                 if (channels * itemsize == 16) continue;  // squares do it
@@ -242,11 +274,11 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                     strided({channels, 5000}, {itemsize, itemsize * channels}, itemsize);
                 for (const auto& [to, from] :
                      {std::pair(planes, pixels), std::pair(pixels, planes)}) {
-                    EXPECT_EQ(inner_of(to, from, itemsize, *kernels), expected);
+                    EXPECT_EQ(inner_of(to, from, itemsize, *kernels) == Inner::program, shuffles);
                     for (const std::int64_t whole : {std::int64_t{0}, kHuge}) {
                         const Kernels counting_kernels = counting(*kernels);
                         const Route route = copied(counting_kernels, to, from, itemsize, whole, 3);
-                        EXPECT_EQ(calls.program > 0, expected == Inner::program);
+                        EXPECT_EQ(calls.program > 0, shuffles);
                         EXPECT_EQ(route == Route::blocks, whole == 0);
                         EXPECT_EQ(calls.stream > 0, whole != 0);
                     }
@@ -257,7 +289,8 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                                              std::pair(2, -3), std::pair(4, 3)}) {
             {
                 const Layout from = strided({3000}, {step * itemsize}, itemsize);
-                EXPECT_EQ(inner_of(dense({3000}, itemsize), from, itemsize, *kernels), expected)
+                EXPECT_EQ(inner_of(dense({3000}, itemsize), from, itemsize, *kernels),
+                          shuffles ? Inner::program : Inner::moves)
                     << itemsize << " " << step;
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, 0, 9);
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, kHuge, 9);
@@ -270,14 +303,15 @@ TEST(CopyKernels, ShortRowsArePatternsOfShuffles) {
     for (const Kernels* const kernels : usable_kernels()) {
         const bool shuffles = kernels->run_pattern != nullptr;
         const std::pair<std::int64_t, std::int64_t> cases[] = {{1, 29}, {1, 7},  {2, 10}, {4, 4},
-                                                               {3, 6},  {1, 13}, {8, 3}};
+                                                               {3, 6},  {1, 13}, {2, 9}};
         for (const auto& [itemsize, extent] : cases) {
             for (const std::int64_t step : {2, -1}) {
                 const Shape shape = {40, 140, extent};
                 const Layout to = dense(shape, itemsize);
                 const std::int64_t row = 3 * itemsize * extent;
                 const Layout from = strided(shape, {-140 * row, row, step * itemsize}, itemsize);
-                const Inner without = itemsize == 3 ? Inner::moves : Inner::rows;
+                const bool tiny = itemsize * extent <= 8;
+                const Inner without = itemsize == 3 || tiny ? Inner::moves : Inner::rows;
                 EXPECT_EQ(inner_of(to, from, itemsize, *kernels),
                           shuffles ? Inner::pattern : without)
                     << itemsize << " " << extent << " " << step;

@@ -23,6 +23,20 @@ struct Block {
     const Axis* axis = nullptr;  ///< of all rows, where they are as far apart as its places
 };
 
+/// Calls run(move) with what moves units of 1 to 32 bytes.
+template <typename Run>
+void with_move(std::int64_t unit, const Run& run) noexcept {
+    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
+    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
+    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
+    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
+    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
+    if (unit < 4) return run(rows::Pair<std::uint16_t>{unit - 2});
+    if (unit < 8) return run(rows::Pair<std::uint32_t>{unit - 4});
+    if (unit < 16) return run(rows::Pair<std::uint64_t>{unit - 8});
+    run(rows::Pair<rows::Bytes16>{unit - 16});
+}
+
 template <typename Move>
 void move_block(const Move& move, const Block& block, std::int64_t across) noexcept {
     const std::int64_t unit = move.unit();
@@ -102,15 +116,7 @@ inline void move_units(const Block& block, std::int64_t unit, std::int64_t acros
                        const Kernels& kernels) noexcept {
     constexpr std::int64_t kLongUnit = 1024;
     const auto run = [&](const auto& move) { move_block(move, block, across); };
-    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
-    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
-    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
-    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
-    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
-    if (unit < 4) return run(rows::Pair<std::uint16_t>{unit - 2});
-    if (unit < 8) return run(rows::Pair<std::uint32_t>{unit - 4});
-    if (unit < 16) return run(rows::Pair<std::uint64_t>{unit - 8});
-    if (unit <= 32) return run(rows::Pair<rows::Bytes16>{unit - 16});
+    if (unit <= 32) return with_move(unit, run);
     if (unit >= kLongUnit) return run(rows::Any{unit});
     for (std::int64_t i = 0; i < block.columns; ++i) {
         kernels.gather_rows(block.dst + block.dst_at[i], unit, block.src + i * across, block.src_at,

@@ -122,8 +122,9 @@ public:
             stages_ = task.along.axes[0].src % conflicts == 0;
         }
         stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
-        fetches_ = task.ahead > 0 && (task.inner == Inner::transpose || task.inner == Inner::moves);
-        slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
+        const bool squares = task.inner == Inner::transpose || task.inner == Inner::narrow;
+        fetches_ = task.ahead > 0 && (squares || task.inner == Inner::moves);
+        slack_ = squares ? 16 / unit - 1 : 0;
         fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
                  task.along.axes[0].src == 0;
         one_block_ = task.inner != Inner::program && !fills_ &&
@@ -226,6 +227,7 @@ private:
                                         rows);
         }
         if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
+        if (task_.inner == Inner::narrow) return narrow(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
         const std::int64_t width = columns * task_.unit;
@@ -234,6 +236,36 @@ private:
         for (std::int64_t k = 0; k < rows; ++k)
             tile_at_[k] = k * pitch;
         kernels_.transpose[size](dst, dst_at, tile_, tile_at_, rows, columns);
+    }
+
+    /// Rows and columns that a square lacks are made up, and left where nobody looks.
+    void narrow(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+                std::int64_t rows, std::int64_t columns) noexcept {
+        const std::int64_t unit = task_.unit;
+        const std::int64_t side = 16 / unit;
+        for (std::int64_t k = 0; k < std::max(rows, side); ++k)
+            tile_at_[k] = src_at[k < rows ? k : 0];
+        if (columns < side) {
+            with_move(columns * unit, [&](const auto& move) {
+                for (std::int64_t k = 0; k < rows; ++k)
+                    move(tile_ + k * 16, src + src_at[k]);
+            });
+            for (std::int64_t k = 0; k < std::max(rows, side); ++k)
+                tile_at_[k] = (k < rows ? k : 0) * 16;
+            src = tile_;
+        }
+        const bool whole = rows >= side;
+        char* const made = tile_ + sizeof(tile_) / 2;
+        for (std::int64_t k = 0; k < std::max(columns, side); ++k)
+            made_at_[k] = !whole ? k * 16 : k < columns ? dst_at[k] : made - dst;
+        const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+        kernels_.transpose[size](whole ? dst : made, made_at_, src, tile_at_, std::max(rows, side),
+                                 std::max(columns, side));
+        if (whole) return;
+        with_move(rows * unit, [&](const auto& move) {
+            for (std::int64_t k = 0; k < columns; ++k)
+                move(dst + dst_at[k], made + k * 16);
+        });
     }
 
     void moves(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
@@ -278,6 +310,7 @@ private:
     std::int64_t dst_at_[kMostColumns + kSlack];
     std::int64_t src_at_[kMostRows + kSlack];
     std::int64_t tile_at_[kMostRows + kSlack];
+    std::int64_t made_at_[kMostColumns + kSlack];
     alignas(kLine) char tile_[9 * kBlock / 4];  // 79 columns of one byte make two lines
 };
 

@@ -30,6 +30,7 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
 
 enum class Inner {
     transpose,  ///< squares of items
+    narrow,     ///< squares of items of which only some rows or columns are there
     rows,       ///< rows that go on by few units of the source, or by none
     program,    ///< shuffles of bytes along `along`
     pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
