@@ -395,6 +395,28 @@ TEST(CopyKernels, BroadcastRowsAreFilled) {
     }
 }
 
+TEST(CopyKernels, PartsThatAreCopiesOfOneAnotherAreMadeOnce) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (const std::int64_t itemsize : {1, 2, 3, 8, 16}) {
+            const std::int64_t part = 40 * 20 * itemsize;
+            const Layout to =
+                strided({4, 6, 40, 20}, {7 * part, part, 20 * itemsize, itemsize}, itemsize);
+            const Layout from =
+                strided({4, 6, 40, 20}, {-2 * part, 0, 3 * itemsize, 130 * itemsize}, itemsize);
+            const Kernels counting_kernels = counting(*kernels);
+            EXPECT_EQ(copied(counting_kernels, to, from, itemsize, 0, 3), Route::repeats);
+            EXPECT_EQ(calls.rows[0], 4);
+            EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, 3), Route::repeats);
+            EXPECT_EQ(calls.fence, 1);
+        }
+        // Parts too short, or too long for a near cache.
+        for (const std::int64_t columns : {10, 70000}) {
+            const Layout from = strided({3, 2, columns}, {0, 8 * columns, 8}, 4);
+            EXPECT_NE(copied(*kernels, dense({3, 2, columns}, 4), from, 4, 0), Route::repeats);
+        }
+    }
+}
+
 TEST(CopyKernels, RoutesOfLargeCopies) {
     for (const Kernels* const kernels : usable_kernels()) {
         const auto route = [&](const Layout& to, const Layout& from, std::int64_t whole) {

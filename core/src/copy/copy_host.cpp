@@ -60,6 +60,10 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
         std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
         return Route::dense;
     }
+    if (run_repeats(plan, kernels, dst, src, streams)) {
+        if (streams) kernels.fence();
+        return Route::repeats;
+    }
     Task task;
     arrange_task(plan, kernels, task);
     if (task.inner == Inner::walk) {

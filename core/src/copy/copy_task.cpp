@@ -333,6 +333,21 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
     }
 }
 
+CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept {
+    CopyPlan part;
+    part.ndim = plan.ndim - first;
+    part.unit = plan.unit;
+    part.dst_shift = part.src_shift = 0;
+    std::copy_n(plan.extents + first, part.ndim, part.extents);
+    std::copy_n(plan.dst_strides + first, part.ndim, part.dst_strides);
+    std::copy_n(plan.src_strides + first, part.ndim, part.src_strides);
+    part.extents[0] = extent;
+    part.count = 1;
+    for (int k = 0; k < part.ndim; ++k)
+        part.count *= part.extents[k];
+    return part;
+}
+
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
     task.unit = plan.unit;
     task.dst_shift = 0;

@@ -60,6 +60,9 @@ inline std::int64_t across_step(const Task& task) noexcept {
     return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
 }
 
+/// Axes [first, plan.ndim) of a plan, `extent` places of the first.
+CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept;
+
 /// Chooses for a plan, on these kernels.
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
 
@@ -74,14 +77,15 @@ bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noe
 
 /// How a plan was run.
 enum class Route {
-    none,    ///< not: nothing to do, or not this way
-    dense,   ///< one memcpy
-    walk,    ///< unit by unit to a destination with gaps
-    blocks,  ///< in blocks of the first cache, written where they belong
-    rows,    ///< by rows that go past the caches as they are made
-    strips,  ///< in blocks whose rows leave past the caches
-    tiles,   ///< by tiles of the second cache, past the caches
-    pieces,  ///< piece by piece of a dense destination, past the caches
+    none,     ///< not: nothing to do, or not this way
+    dense,    ///< one memcpy
+    repeats,  ///< parts that are copies of one another, each made once
+    walk,     ///< unit by unit to a destination with gaps
+    blocks,   ///< in blocks of the first cache, written where they belong
+    rows,     ///< by rows that go past the caches as they are made
+    strips,   ///< in blocks whose rows leave past the caches
+    tiles,    ///< by tiles of the second cache, past the caches
+    pieces,   ///< piece by piece of a dense destination, past the caches
 };
 
 /// Runs a task whose `inner` is not `walk`; `streams`: rows go past the caches where they are long.
@@ -90,6 +94,10 @@ Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* 
 
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
+
+/// Runs a plan whose source stands still on an axis; false if there is none that is worth it.
+bool run_repeats(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src,
+                 bool streams) noexcept;
 
 /// Runs a plan past the caches where its destination is dense; Route::none where it is not.
 Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
