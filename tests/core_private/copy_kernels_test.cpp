@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -48,6 +49,7 @@ std::vector<const Kernels*> usable_kernels() {
 struct Calls {
     std::array<int, 5> transpose{};
     int program = 0;
+    int streamed_programs = 0;
     int pattern = 0;
     int stream = 0;
     int gather = 0;
@@ -86,9 +88,10 @@ Kernels counting(const Kernels& kernels) {
     counting.run_rows[4] = count_rows<4>;
     if (kernels.run_program != nullptr) {
         counting.run_program = [](const copy::Program& program, char* dst, const char* src,
-                                  std::int64_t periods) noexcept {
+                                  std::int64_t periods, std::int64_t ahead, bool streams) noexcept {
             ++calls.program;
-            counted->run_program(program, dst, src, periods);
+            if (streams) ++calls.streamed_programs;
+            counted->run_program(program, dst, src, periods, ahead, streams);
         };
     }
     if (kernels.run_pattern != nullptr) {
@@ -280,7 +283,7 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                         const Route route = copied(counting_kernels, to, from, itemsize, whole, 3);
                         EXPECT_EQ(calls.program > 0, shuffles);
                         EXPECT_EQ(route == Route::blocks, whole == 0);
-                        EXPECT_EQ(calls.stream > 0, whole != 0);
+                        EXPECT_EQ(calls.fence, whole != 0 ? 1 : 0);
                     }
                 }
             }
@@ -295,6 +298,40 @@ TEST(CopyKernels, InterleavesAndGathersAreProgramsOfShuffles) {
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, 0, 9);
                 copied(*kernels, dense({3000}, itemsize), from, itemsize, kHuge, 9);
             }
+        }
+    }
+}
+
+TEST(CopyKernels, ProgramsGoPastTheCachesAsTheyAreMade) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        if (kernels->run_program == nullptr) continue;
+        const std::tuple<std::int64_t, std::int64_t, std::int64_t> cases[] = {
+            {1, 3, 6400}, {2, 4, 3200}, {3, 2, 3200}, {12, 2, 960}, {6, -1, 1600}, {1, 3, 1632}};
+        for (const auto& [itemsize, step, extent] : cases) {
+            const Shape shape = {3, extent};
+            const Layout to = dense(shape, itemsize);
+            const Layout from =
+                strided(shape, {3 * extent * step * itemsize, step * itemsize}, itemsize);
+            const int finest = static_cast<int>(itemsize & -itemsize);
+            for (int misaligned = 0; misaligned < 64; misaligned += finest) {
+                const Kernels counting_kernels = counting(*kernels);
+                EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, misaligned),
+                          Route::strips);
+                EXPECT_GE(calls.streamed_programs, 3) << itemsize << " " << misaligned;
+                EXPECT_EQ(calls.stream, 0);
+                EXPECT_EQ(calls.fence, 1);
+            }
+        }
+        // Rows that do not begin alike in their lines, and none of whose units does.
+        for (const auto& [itemsize, extent, misaligned] :
+             {std::tuple(3, 3210, 0), std::tuple(12, 960, 2), std::tuple(12, 960, 1)}) {
+            const Layout from =
+                strided({3, extent}, {7 * extent * itemsize, 2 * itemsize}, itemsize);
+            const Kernels counting_kernels = counting(*kernels);
+            copied(counting_kernels, dense({3, extent}, itemsize), from, itemsize, kHuge,
+                   misaligned);
+            EXPECT_EQ(calls.streamed_programs, 0);
+            EXPECT_GT(calls.stream, 0);
         }
     }
 }

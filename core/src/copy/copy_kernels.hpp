@@ -12,7 +12,8 @@ constexpr std::int64_t kLine = 64;
 /// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
 /// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
 struct Program {
-    static constexpr int kMost = 96;  // phases * windows
+    static constexpr int kMost = 96;   // phases * windows
+    static constexpr int kAlign = 32;  // of a destination that is streamed
     int phases;
     int windows;
     std::int64_t places[kMost];                 ///< of each piece from the period's first byte
@@ -49,9 +50,10 @@ struct Kernels {
     const char* name;
     Transpose transpose[5];                               ///< of items of 1, 2, 4, 8, 16 bytes
     void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes
-    /// Null where the CPU has no shuffle of bytes. Windows are read whole.
-    void (*run_program)(const Program& program, char* dst, const char* src,
-                        std::int64_t periods) noexcept;
+    /// Null where the CPU has no shuffle of bytes. Windows are read whole. What comes `ahead` bytes
+    /// later is asked for, unless 0. `streams`: past the caches; dst is aligned to Program::kAlign.
+    void (*run_program)(const Program& program, char* dst, const char* src, std::int64_t periods,
+                        std::int64_t ahead, bool streams) noexcept;
     /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
     /// above.
     void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,
