@@ -175,8 +175,9 @@ void arrange_squares(Deal& deal, int across, Task& task) noexcept {
     task.along.push_outside(deal.take(deal.last()));
     deal.extend_runs(task.unit, dense);
     const std::int64_t side = 16 / task.unit;
-    const bool squares =
-        has_squares(task.unit) && task.along.extent >= side && task.across.extent >= side;
+    // Items that fill a lane are moved as they are, unless their lines become lines.
+    const bool squares = has_squares(task.unit) && (side > 1 || dense) &&
+                         task.along.extent >= side && task.across.extent >= side;
     task.inner = squares ? Inner::transpose : Inner::moves;
 }
 
