@@ -214,7 +214,7 @@ TEST(CopyKernels, NarrowTransposesAreSquaresInPart) {
                     for (const auto& [rows, columns] :
                          {std::pair(few, many), std::pair(many, few)}) {
                         // Sides that leave room between them, so that nothing else does it.
-                        const Shape shape = {5, rows, columns};
+                        const Shape shape = {4096 / (rows * columns) + 1, rows, columns};
                         const Layout to = dense(shape, itemsize);
                         const Layout from = strided(
                             shape,

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "devview/copy_plan.hpp"
+#include "src/checked.hpp"
 #include "src/copy/copy_moves.hpp"
 #include "src/copy/copy_task.hpp"
 #include "src/copy/copy_walk.hpp"
@@ -16,9 +17,27 @@ namespace copy {
 
 namespace {
 
-/// From here on what is written drives more out of the caches than it leaves in them for the
-/// reader.
+/// From here on what is moved, read and written halved, drives more out of the caches than it
+/// leaves in them for the reader.
 constexpr std::int64_t kStreamBytes = 8 << 20;
+
+/// Bytes of the source's lines that are read for each unit, about: those between units along the
+/// axis where they are nearest.
+std::int64_t read_for_unit(const CopyPlan& plan) noexcept {
+    std::int64_t nearest = std::max(kLine, plan.unit);
+    for (int k = 0; k < plan.ndim; ++k) {
+        const auto step = checked::magnitude(plan.src_strides[k]);
+        if (step != 0 && step < static_cast<std::uint64_t>(nearest))
+            nearest = static_cast<std::int64_t>(step);
+    }
+    return plan.ndim == 0 ? plan.unit : std::max(nearest, plan.unit);
+}
+
+bool is_streamed(const CopyPlan& plan, std::int64_t whole) noexcept {
+    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
+    if (nbytes >= kStreamBytes || nbytes < kStreamBytes / 2) return nbytes >= kStreamBytes;
+    return nbytes / plan.unit * (plan.unit + read_for_unit(plan)) >= 2 * kStreamBytes;
+}
 
 /// One block of few units, which is done before others have chosen how.
 bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {
@@ -54,7 +73,7 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     if (plan.count == 0) return Route::none;
     dst += plan.dst_shift;
     src += plan.src_shift;
-    const bool streams = std::max(whole, plan.count * plan.unit) >= kStreamBytes;
+    const bool streams = is_streamed(plan, whole);
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
     if (plan.ndim == 0 && !streams) {
         std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));

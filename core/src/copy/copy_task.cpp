@@ -287,9 +287,9 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     // To make a program takes as long as to move some hundred units.
     const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
     if (shuffles && arrange_program(deal, across, task)) return;
-    if (across >= 0 && arrange_narrow(deal, across, task)) return;
-    if (shuffles && plan.count >= 4096 && !goes_far(deal, across, plan.unit) &&
-        arrange_pattern(deal, task)) {
+    const bool many = plan.count >= 4096;
+    if (across >= 0 && many && arrange_narrow(deal, across, task)) return;
+    if (shuffles && many && !goes_far(deal, across, plan.unit) && arrange_pattern(deal, task)) {
         return;
     }
     if (across < 0 && row > 8 && arrange_rows(deal, task)) return;

@@ -53,7 +53,7 @@ struct Task {
 };
 
 /// What lies in no near cache is asked for so many bytes in advance.
-constexpr std::int64_t kAhead = 2048;
+constexpr std::int64_t kAhead = 1024;
 
 /// Bytes of the source from one place across to the next.
 inline std::int64_t across_step(const Task& task) noexcept {
