@@ -174,10 +174,7 @@ private:
     }
 
     void plane(char* dst, const char* src) noexcept {
-        if (fills_) {
-            constexpr std::int64_t kHere = 0;
-            return repeat_units({dst, &kHere, src, nullptr, task_.along.extent, 1}, task_.unit, 0);
-        }
+        if (fills_) return rows::repeat(dst, src, task_.unit, task_.along.extent);
         if (one_block_) {
             return block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
         }
@@ -284,7 +281,7 @@ private:
         for (std::int64_t k = 0; k < std::max(rows, side); ++k)
             tile_at_[k] = src_at[k < rows ? k : 0];
         if (columns < side) {
-            with_move(columns * unit, [&](const auto& move) {
+            rows::with_move(columns * unit, [&](const auto& move) {
                 for (std::int64_t k = 0; k < rows; ++k)
                     move(tile_ + k * 16, src + src_at[k]);
             });
@@ -300,7 +297,7 @@ private:
         kernels_.transpose[size](whole ? dst : made, made_at_, src, tile_at_, std::max(rows, side),
                                  std::max(columns, side));
         if (whole) return;
-        with_move(rows * unit, [&](const auto& move) {
+        rows::with_move(rows * unit, [&](const auto& move) {
             for (std::int64_t k = 0; k < columns; ++k)
                 move(dst + dst_at[k], made + k * 16);
         });
