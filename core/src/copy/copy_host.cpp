@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "devview/copy_plan.hpp"
+#include "src/checked.hpp"
 #include "src/copy/copy_moves.hpp"
 #include "src/copy/copy_task.hpp"
 #include "src/copy/copy_walk.hpp"
@@ -16,11 +17,27 @@ namespace copy {
 
 namespace {
 
-/// From here on what is written drives more out of the caches than it leaves in them for the
-/// reader.
-constexpr std::int64_t kStreamBytes = 16 << 20;
-/// Lines of a transpose come from so many places that they drive each other out sooner.
-constexpr std::int64_t kTransposeBytes = 8 << 20;
+/// From here on what is moved, read and written halved, drives more out of the caches than it
+/// leaves in them for the reader.
+constexpr std::int64_t kStreamBytes = 8 << 20;
+
+/// Bytes of the source's lines that are read for each unit, about: those between units along the
+/// axis where they are nearest.
+std::int64_t read_for_unit(const CopyPlan& plan) noexcept {
+    std::int64_t nearest = std::max(kLine, plan.unit);
+    for (int k = 0; k < plan.ndim; ++k) {
+        const auto step = checked::magnitude(plan.src_strides[k]);
+        if (step != 0 && step < static_cast<std::uint64_t>(nearest))
+            nearest = static_cast<std::int64_t>(step);
+    }
+    return plan.ndim == 0 ? plan.unit : std::max(nearest, plan.unit);
+}
+
+bool is_streamed(const CopyPlan& plan, std::int64_t whole) noexcept {
+    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
+    if (nbytes >= kStreamBytes || nbytes < kStreamBytes / 2) return nbytes >= kStreamBytes;
+    return nbytes / plan.unit * (plan.unit + read_for_unit(plan)) >= 2 * kStreamBytes;
+}
 
 /// One block of few units, which is done before others have chosen how.
 bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& kernels) noexcept {
@@ -49,19 +66,19 @@ bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& 
     return true;
 }
 
-/// A copy of `nbytes` past the caches; Route::none where it is better off in them, or walks.
-Route stream_plan(const CopyPlan& plan, const Task& task, std::int64_t nbytes,
-                  const Kernels& kernels, char* dst, const char* src) noexcept {
-    const bool walks = plan.ndim > 0 && task.inner == Inner::walk;
-    if (nbytes >= kTransposeBytes && plan.ndim > 0 && !walks) {
-        if (stream_lines(task, kernels, dst, src)) return Route::lines;
-        if (stream_shifted(task, kernels, dst, src)) return Route::shifted;
-    }
-    if (nbytes < kStreamBytes) return Route::none;
+/// A copy past the caches; Route::none where it has to walk.
+Route stream_plan(const CopyPlan& plan, const Task& task, const Kernels& kernels, char* dst,
+                  const char* src) noexcept {
+    const bool walks = task.inner == Inner::walk;
+    if (!walks && stream_lines(task, kernels, dst, src)) return Route::lines;
+    if (!walks && stream_shifted(task, kernels, dst, src)) return Route::shifted;
     if (stream_runs(plan, kernels, dst, src)) return Route::runs;
     if (walks) return Route::none;
-    if (plan.ndim > 0 && has_long_rows(task)) return run_task(task, kernels, dst, src, true);
-    return stream_pieces(plan, kernels, dst, src);
+    if (!has_long_rows(task, dst)) {
+        const Route route = stream_pieces(plan, kernels, dst, src);
+        if (route != Route::none) return route;
+    }
+    return run_task(task, kernels, dst, src, true);
 }
 
 }  // namespace
@@ -71,18 +88,22 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     if (plan.count == 0) return Route::none;
     dst += plan.dst_shift;
     src += plan.src_shift;
+    const bool streams = is_streamed(plan, whole);
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
+    if (plan.ndim == 0 && !streams) {
+        std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
+        return Route::dense;
+    }
+    if (run_repeats(plan, kernels, dst, src, streams)) {
+        if (streams) kernels.fence();
+        return Route::repeats;
+    }
     Task task;
-    if (plan.ndim > 0) arrange_task(plan, kernels, task);
-    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
-    const Route route = stream_plan(plan, task, nbytes, kernels, dst, src);
+    arrange_task(plan, kernels, task);
+    const Route route = streams ? stream_plan(plan, task, kernels, dst, src) : Route::none;
     if (route != Route::none) {
         kernels.fence();
         return route;
-    }
-    if (plan.ndim == 0) {
-        std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
-        return Route::dense;
     }
     if (task.inner == Inner::walk) {
         rows::run_walk(plan, dst, src);

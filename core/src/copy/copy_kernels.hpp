@@ -12,7 +12,8 @@ constexpr std::int64_t kLine = 64;
 /// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
 /// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
 struct Program {
-    static constexpr int kMost = 96;  // phases * windows
+    static constexpr int kMost = 96;   // phases * windows
+    static constexpr int kAlign = 32;  // of a destination that is streamed
     int phases;
     int windows;
     std::int64_t places[kMost];                 ///< of each piece from the period's first byte
@@ -43,14 +44,34 @@ using StreamShifted = void (*)(char* dst, const std::int64_t* dst_at, const std:
 /// Lines of one row that leave past the caches together: some leave faster than one.
 constexpr std::int64_t kSideBySide = 4;
 
+/// Rows of units, dense in the destination, that go on by `step` units of the source (-2 to 2; 0: a
+/// row is one unit, repeated).
+struct RowPlane {
+    char* dst;
+    std::int64_t dst_pitch;
+    const char* src;
+    std::int64_t src_pitch;
+    std::int64_t step;
+    std::int64_t extent;  ///< units of a row, 1 or more
+    std::int64_t rows;
+    /// Bytes of the source from a row to a later one that is asked for in advance, 0: none.
+    std::int64_t following;
+    /// Not 0: rows so long that `ahead` bytes of them are enough, and only the end asks for the
+    /// beginning of a later one.
+    std::int64_t ahead;
+    bool streams;  ///< past the caches; rows of a line at least, whose units are aligned
+};
+
 struct Kernels {
     const char* name;
     Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
     StreamSquares stream_squares[5];
     StreamShifted stream_shifted[5];
-    /// Null where the CPU has no shuffle of bytes. Windows are read whole.
-    void (*run_program)(const Program& program, char* dst, const char* src,
-                        std::int64_t periods) noexcept;
+    void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes
+    /// Null where the CPU has no shuffle of bytes. Windows are read whole. What comes `ahead` bytes
+    /// later is asked for, unless 0. `streams`: past the caches; dst is aligned to Program::kAlign.
+    void (*run_program)(const Program& program, char* dst, const char* src, std::int64_t periods,
+                        std::int64_t ahead, bool streams) noexcept;
     /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
     /// above.
     void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,

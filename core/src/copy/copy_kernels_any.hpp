@@ -95,24 +95,42 @@ inline __m256i two_periods(const Program& program, int first, int windows,
     return all;
 }
 
-template <int kWindows>
-inline void run_windows(const Program& program, char* dst, const char* src,
-                        std::int64_t periods) noexcept {
-    const std::int64_t nbytes = 16 * program.phases;
-    std::int64_t k = 0;
-    if (program.phases == 1) {
-        for (; k + 2 <= periods; k += 2) {
-            store_vector(dst, two_periods<kWindows>(program, 0, program.windows, src));
-            dst += 32;
-            src += 2 * program.advance;
-        }
+template <bool kStreams>
+inline void put(char* to, __m128i value) noexcept {
+    if constexpr (kStreams) {
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to), value);
+    } else {
+        store_vector(to, value);
     }
+}
+template <bool kStreams>
+inline void put(char* to, __m256i value) noexcept {
+    if constexpr (kStreams) {
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(to), value);
+    } else {
+        store_vector(to, value);
+    }
+}
+
+template <int kWindows, bool kStreams>
+inline void run_windows(const Program& program, char* dst, const char* src, std::int64_t periods,
+                        std::int64_t ahead) noexcept {
+    const std::int64_t nbytes = 16 * program.phases;
+    const std::int64_t read = program.advance < 0 ? -2 * program.advance : 2 * program.advance;
+    std::int64_t k = 0;
     for (; k + 2 <= periods; k += 2) {
-        for (int phase = 0; phase < program.phases; ++phase) {
-            const __m256i both = two_periods<kWindows>(
-                program, phase * (kWindows > 0 ? kWindows : program.windows), program.windows, src);
-            store_vector(dst + 16 * phase, _mm256_castsi256_si128(both));
-            store_vector(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
+        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
+            __builtin_prefetch(src + ahead + at);
+        if (program.phases == 1) {
+            put<kStreams>(dst, two_periods<kWindows>(program, 0, program.windows, src));
+        } else {
+            for (int phase = 0; phase < program.phases; ++phase) {
+                const __m256i both = two_periods<kWindows>(
+                    program, phase * (kWindows > 0 ? kWindows : program.windows), program.windows,
+                    src);
+                put<kStreams>(dst + 16 * phase, _mm256_castsi256_si128(both));
+                put<kStreams>(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
+            }
         }
         dst += 2 * nbytes;
         src += 2 * program.advance;
@@ -129,13 +147,27 @@ inline void run_windows(const Program& program, char* dst, const char* src,
     }
 }
 
-inline void run_program(const Program& program, char* dst, const char* src,
-                        std::int64_t periods) noexcept {
-    if (program.windows == 1) return run_windows<1>(program, dst, src, periods);
-    if (program.windows == 2) return run_windows<2>(program, dst, src, periods);
-    if (program.windows == 3) return run_windows<3>(program, dst, src, periods);
-    if (program.windows == 4) return run_windows<4>(program, dst, src, periods);
-    run_windows<0>(program, dst, src, periods);
+template <bool kStreams>
+inline void run_any(const Program& program, char* dst, const char* src, std::int64_t periods,
+                    std::int64_t ahead) noexcept {
+    switch (program.windows) {
+        case 1:
+            return run_windows<1, kStreams>(program, dst, src, periods, ahead);
+        case 2:
+            return run_windows<2, kStreams>(program, dst, src, periods, ahead);
+        case 3:
+            return run_windows<3, kStreams>(program, dst, src, periods, ahead);
+        case 4:
+            return run_windows<4, kStreams>(program, dst, src, periods, ahead);
+        default:
+            return run_windows<0, kStreams>(program, dst, src, periods, ahead);
+    }
+}
+
+inline void run_program(const Program& program, char* dst, const char* src, std::int64_t periods,
+                        std::int64_t ahead, bool streams) noexcept {
+    if (streams) return run_any<true>(program, dst, src, periods, ahead);
+    run_any<false>(program, dst, src, periods, ahead);
 }
 #endif
 
@@ -212,6 +244,14 @@ inline void gather_rows(char* dst, std::int64_t pitch, const char* src, const st
     }
 }
 
+}  // namespace
+}  // namespace devview::copy
+
+#include "src/copy/copy_kernels_rows.hpp"
+
+namespace devview::copy {
+namespace {
+
 constexpr Kernels make_kernels(const char* name) noexcept {
     Kernels kernels{};
     kernels.name = name;
@@ -230,6 +270,11 @@ constexpr Kernels make_kernels(const char* name) noexcept {
     kernels.stream_shifted[3] = stream_shifted<std::uint64_t>;
     kernels.stream_squares[4] = stream_squares<std::uint64_t, 1>;
     kernels.stream_shifted[4] = stream_shifted<std::uint64_t, 1>;
+    kernels.run_rows[0] = run_rows<std::uint8_t, 1>;
+    kernels.run_rows[1] = run_rows<std::uint16_t, 1>;
+    kernels.run_rows[2] = run_rows<std::uint32_t, 1>;
+    kernels.run_rows[3] = run_rows<std::uint64_t, 1>;
+    kernels.run_rows[4] = run_rows<std::uint64_t, 2>;
 #if defined(__AVX2__)
     kernels.run_program = run_program;
     kernels.run_pattern = run_pattern;

@@ -43,36 +43,6 @@ void move_block(const Move& move, const Block& block, std::int64_t across) noexc
     }
 }
 
-/// A row of one unit: the first of it by stores, the rest by copies of ever larger pieces of it.
-template <typename T>
-void fill_row(char* dst, const char* src, std::int64_t extent) noexcept {
-    constexpr std::int64_t kUnit = sizeof(T);
-    constexpr std::int64_t kFirst = 256;
-    rows::row_dense<T, 0>(dst, src, std::min(extent, kFirst / kUnit));
-    const std::int64_t nbytes = extent * kUnit;
-    for (std::int64_t done = kFirst; done < nbytes;) {
-        const std::int64_t piece = std::min({done, rows::kBlockBytes, nbytes - done});
-        std::memcpy(dst + done, dst, static_cast<std::size_t>(piece));
-        done += piece;
-    }
-}
-
-/// Rows of one unit each.
-inline void repeat_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
-    const auto run = [&](const auto& fill) {
-        for (std::int64_t i = 0; i < block.columns; ++i)
-            fill(block.dst + block.dst_at[i], block.src + i * across, block.rows);
-    };
-    if (unit == 1) return run(fill_row<std::uint8_t>);
-    if (unit == 2) return run(fill_row<std::uint16_t>);
-    if (unit == 4) return run(fill_row<std::uint32_t>);
-    if (unit == 8) return run(fill_row<std::uint64_t>);
-    if (unit == 16) return run(fill_row<rows::Bytes16>);
-    run([&](char* dst, const char* src, std::int64_t extent) {
-        rows::repeat(dst, src, unit, extent);
-    });
-}
-
 /// Packs rows of the source, `columns` units `across` bytes apart, to rows `pitch` bytes apart.
 inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
                        std::int64_t rows, std::int64_t columns, std::int64_t unit,
@@ -89,33 +59,13 @@ inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std
             rows::row(move, dst + k * pitch, src + src_at[k], {columns, unit, across});
         }
     };
-    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
-    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
-    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
-    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
-    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
-    run(rows::Any{unit});
+    rows::with_move(unit, run);
 }
 
 /// `across`: bytes of the source between columns.
 inline void move_units(const Block& block, std::int64_t unit, std::int64_t across,
-                       const Kernels& kernels) noexcept {
-    constexpr std::int64_t kLongUnit = 1024;
-    const auto run = [&](const auto& move) { move_block(move, block, across); };
-    if (unit == 1) return run(rows::Exact<std::uint8_t>{});
-    if (unit == 2) return run(rows::Exact<std::uint16_t>{});
-    if (unit == 4) return run(rows::Exact<std::uint32_t>{});
-    if (unit == 8) return run(rows::Exact<std::uint64_t>{});
-    if (unit == 16) return run(rows::Exact<rows::Bytes16>{});
-    if (unit < 4) return run(rows::Pair<std::uint16_t>{unit - 2});
-    if (unit < 8) return run(rows::Pair<std::uint32_t>{unit - 4});
-    if (unit < 16) return run(rows::Pair<std::uint64_t>{unit - 8});
-    if (unit <= 32) return run(rows::Pair<rows::Bytes16>{unit - 16});
-    if (unit >= kLongUnit) return run(rows::Any{unit});
-    for (std::int64_t i = 0; i < block.columns; ++i) {
-        kernels.gather_rows(block.dst + block.dst_at[i], unit, block.src + i * across, block.src_at,
-                            unit, block.rows);
-    }
+                       const Kernels& /*kernels*/) noexcept {
+    rows::with_move(unit, [&](const auto& move) { move_block(move, block, across); });
 }
 
 }  // namespace devview::copy

@@ -10,23 +10,8 @@ namespace {
 
 /// Bytes that are made in the first cache before they are streamed.
 constexpr std::int64_t kPiece = 16 << 10;
-constexpr std::int64_t kLeast = 4 << 10;  // dense bytes of the destination
-
-/// Axes [first, plan.ndim) of a plan, `extent` places of the first.
-CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept {
-    CopyPlan part;
-    part.ndim = plan.ndim - first;
-    part.unit = plan.unit;
-    part.dst_shift = part.src_shift = 0;
-    std::copy_n(plan.extents + first, part.ndim, part.extents);
-    std::copy_n(plan.dst_strides + first, part.ndim, part.dst_strides);
-    std::copy_n(plan.src_strides + first, part.ndim, part.src_strides);
-    part.extents[0] = extent;
-    part.count = 1;
-    for (int k = 0; k < part.ndim; ++k)
-        part.count *= part.extents[k];
-    return part;
-}
+/// The shortest of a destination's dense runs that are.
+constexpr std::int64_t kLeast = 1024;
 
 /// A dense destination made piece by piece in a buffer, in the order of its addresses.
 class Pieces {
@@ -43,6 +28,7 @@ public:
         arrange_task(inner_plan(plan, cut_, extent_), kernels, task_);
         const std::int64_t rest = plan.extents[cut_] % extent_;
         if (rest != 0) arrange_task(inner_plan(plan, cut_, rest), kernels, rest_);
+        task_.ahead = rest_.ahead = kAhead;
     }
     bool worthwhile() const noexcept { return worthwhile_; }
 

@@ -89,9 +89,11 @@ bool cover_phases(const AxisRun& along, std::int64_t unit, bool downward, Readab
     return true;
 }
 
-/// Steps of 16 bytes moved unit by unit: a load and a store each, two for odd sizes.
-std::int64_t moves_of(std::int64_t unit) noexcept {
-    return (kLane + unit - 1) / unit * ((unit & (unit - 1)) == 0 ? 1 : 2);
+/// Windows that cost as much as 16 bytes moved unit by unit: a load and a store each, two for odd
+/// sizes.
+int windows_for(std::int64_t unit) noexcept {
+    const std::int64_t units = (kLane + unit - 1) / unit;
+    return static_cast<int>((unit & (unit - 1)) == 0 ? (units + 2) / 3 : units);
 }
 
 }  // namespace
@@ -105,7 +107,8 @@ bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
     const auto step = checked::magnitude(repeated.src);
     if (phases > kLane || repeated.src == 0 || step > 16 * kLane) return false;
     if (along.extent < 4 * period / unit) return false;
-    const auto most = static_cast<int>(std::min(moves_of(unit), Program::kMost / phases));
+    const auto most =
+        static_cast<int>(std::min<std::int64_t>(windows_for(unit) + 1, Program::kMost / phases));
     items = period / unit;
     program.phases = static_cast<int>(phases);
     program.advance = period / block * repeated.src;
@@ -125,7 +128,8 @@ bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noe
     }
     const std::int64_t phases = (nbytes + kLane - 1) / kLane;
     if (nbytes < kLane || phases > kLane || readable.high - readable.low < kLane) return false;
-    const auto most = static_cast<int>(std::min(moves_of(unit), Program::kMost / phases));
+    const auto most =
+        static_cast<int>(std::min<std::int64_t>(windows_for(unit), Program::kMost / phases));
     program.phases = static_cast<int>(phases);
     program.advance = 0;
     for (int phase = 0; phase < program.phases; ++phase)

@@ -66,6 +66,20 @@ struct Any {
     }
 };
 
+/// Calls run(move) with what moves units of 1 to 32 bytes.
+template <typename Run>
+void with_move(std::int64_t unit, const Run& run) noexcept {
+    if (unit == 1) return run(Exact<std::uint8_t>{});
+    if (unit == 2) return run(Exact<std::uint16_t>{});
+    if (unit == 4) return run(Exact<std::uint32_t>{});
+    if (unit == 8) return run(Exact<std::uint64_t>{});
+    if (unit == 16) return run(Exact<Bytes16>{});
+    if (unit < 4) return run(Pair<std::uint16_t>{unit - 2});
+    if (unit < 8) return run(Pair<std::uint32_t>{unit - 4});
+    if (unit < 16) return run(Pair<std::uint64_t>{unit - 8});
+    run(Pair<Bytes16>{unit - 16});
+}
+
 template <typename Move>
 void row_strided(const Move& move, char* __restrict dst, const char* __restrict src,
                  Axis axis) noexcept {

@@ -17,6 +17,103 @@ constexpr std::int64_t kStripBytes = 128;  // of the source that are read along 
 constexpr std::int64_t kBlock = 32 << 10;  // bytes of a block, in the first cache
 constexpr std::int64_t kLongRow = 1024;    // of the destination, worth streaming by itself
 
+/// Calls plane(dst, src) at every place of the axes.
+template <typename Plane>
+void each_place(const AxisRun& outer, char* dst, const char* src, const Plane& plane) noexcept {
+    std::int64_t at[kMaxNdim];
+    std::fill_n(at, outer.ndim, 0);
+    for (;;) {
+        plane(dst, src);
+        int k = outer.ndim - 1;
+        for (; k >= 0; --k) {
+            const Axis& axis = outer.axes[k];
+            dst += axis.dst;
+            src += axis.src;
+            if (++at[k] < axis.extent) break;
+            at[k] = 0;
+            dst -= axis.dst * axis.extent;
+            src -= axis.src * axis.extent;
+        }
+        if (k < 0) return;
+    }
+}
+
+/// True if a row is long and lines begin with a unit.
+bool has_streamed_rows(const Task& task, const char* dst) noexcept {
+    if (task.unit * task.along.extent < kLongRow) return false;
+    if (task.along.axes[0].src == task.unit) return true;
+    auto bits = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
+    for (const AxisRun* const run : {&task.across, &task.outer}) {
+        for (int k = 0; k < run->ndim; ++k)
+            bits |= run->axes[k].dst;
+    }
+    return bits % task.unit == 0;
+}
+
+/// Units of every row of a program before those that can be streamed as they are made; -1 if there
+/// are none, or rows differ.
+std::int64_t find_program_start(const Task& task, const char* dst) noexcept {
+    const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
+    for (const AxisRun* const run : {&task.across, &task.outer}) {
+        for (int k = 0; k < run->ndim; ++k) {
+            if (run->axes[k].dst % Program::kAlign != 0) return -1;
+        }
+    }
+    const std::int64_t step = task.along.extent / task.along.axes[0].extent;
+    const std::int64_t most = std::min(task.along.extent, kMostRows) / step;
+    for (std::int64_t k = 0; k < std::min<std::int64_t>(most, Program::kAlign); ++k) {
+        if ((address + k * step * task.unit) % Program::kAlign == 0) return k * step;
+    }
+    return -1;
+}
+
+/// Bytes of the source from a row to one of those that come `rows` later.
+std::int64_t find_following(const Task& task, std::int64_t rows) noexcept {
+    if (task.across.ndim == 0) return task.unit * task.along.extent;
+    if (2 * rows <= task.across.extent) return rows * task.across.axes[0].src;
+    rows = (rows + task.across.extent - 1) / task.across.extent;
+    for (int k = task.outer.ndim - 1; k >= 0; --k) {
+        const Axis& axis = task.outer.axes[k];
+        if (2 * rows <= axis.extent || k == 0) return std::min(rows, axis.extent) * axis.src;
+        rows = (rows + axis.extent - 1) / axis.extent;
+    }
+    return std::min(rows, task.across.extent) * task.across.axes[0].src;
+}
+
+void run_rows(const Task& task, const Kernels& kernels, char* dst, const char* src,
+              bool streams) noexcept {
+    Axis along = task.along.axes[0];
+    std::int64_t unit = task.unit;
+    if (streams && along.src == unit) {
+        // Lines begin with any byte.
+        along = {along.extent * unit, 1, 1};
+        unit = 1;
+    }
+    const Axis across = task.across.ndim == 0 ? Axis{1, 0, 0} : task.across.axes[0];
+    const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+    RowPlane plane{};
+    plane.dst_pitch = across.dst;
+    plane.src_pitch = across.src;
+    plane.step = along.src / unit;
+    plane.extent = along.extent;
+    plane.rows = across.extent;
+    plane.streams = streams;
+    if (task.ahead > 0) {
+        const auto nbytes = along.extent * static_cast<std::int64_t>(checked::magnitude(along.src));
+        if (nbytes >= 2 * task.ahead) {
+            plane.ahead = task.ahead;
+            plane.following = find_following(task, 1);
+        } else {
+            plane.following = find_following(task, task.ahead / std::max(nbytes, kLine) + 1);
+        }
+    }
+    each_place(task.outer, dst, src, [&](char* to, const char* from) {
+        plane.dst = to;
+        plane.src = from;
+        kernels.run_rows[size](plane);
+    });
+}
+
 class TaskRun {
 public:
     TaskRun(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
@@ -30,7 +127,8 @@ public:
         width_ = std::max(width_, std::min(task.across.extent, least));
         if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
-            height_ = std::max<std::int64_t>(kBlock / 2 / width_ / period, 1) * task.program_items;
+            height_ =
+                std::max<std::int64_t>(kBlock / 2 / width_ / period & -2, 2) * task.program_items;
         } else {
             height_ =
                 std::clamp<std::int64_t>(kBlock / (width_ * reach), kLine, kMostRows) & -kLine;
@@ -42,7 +140,9 @@ public:
             stages_ = task.along.axes[0].src % conflicts == 0;
         }
         stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
-        slack_ = task.inner == Inner::transpose ? 16 / unit - 1 : 0;
+        const bool squares = task.inner == Inner::transpose || task.inner == Inner::narrow;
+        fetches_ = task.ahead > 0 && (squares || task.inner == Inner::moves);
+        slack_ = squares ? 16 / unit - 1 : 0;
         fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
                  task.along.axes[0].src == 0;
         one_block_ = task.inner != Inner::program && !fills_ &&
@@ -52,27 +152,13 @@ public:
     }
 
     void run(char* dst, const char* src, bool streams) noexcept {
-        const AxisRun& outer = task_.outer;
-        std::int64_t at[kMaxNdim];
-        std::fill_n(at, outer.ndim, 0);
-        for (;;) {
+        each_place(task_.outer, dst, src, [&](char* to, const char* from) {
             if (streams) {
-                stream_plane(dst, src);
+                stream_plane(to, from);
             } else {
-                plane(dst, src);
+                plane(to, from);
             }
-            int k = outer.ndim - 1;
-            for (; k >= 0; --k) {
-                const Axis& axis = outer.axes[k];
-                dst += axis.dst;
-                src += axis.src;
-                if (++at[k] < axis.extent) break;
-                at[k] = 0;
-                dst -= axis.dst * axis.extent;
-                src -= axis.src * axis.extent;
-            }
-            if (k < 0) return;
-        }
+        });
     }
 
 private:
@@ -88,10 +174,7 @@ private:
     }
 
     void plane(char* dst, const char* src) noexcept {
-        if (fills_) {
-            constexpr std::int64_t kHere = 0;
-            return repeat_units({dst, &kHere, src, nullptr, task_.along.extent, 1}, task_.unit, 0);
-        }
+        if (fills_) return rows::repeat(dst, src, task_.unit, task_.along.extent);
         if (one_block_) {
             return block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
         }
@@ -101,13 +184,34 @@ private:
             for (std::int64_t j = 0; j < task_.along.extent;) {
                 const std::int64_t end = next(j, task_.along.extent, height_);
                 make(dst + j * task_.unit, dst_at_, src + i * across_, j, end - j, after - i);
+                if (fetches_ && after < task_.across.extent) fetch_strip(src, after, end - j);
                 j = end;
             }
             i = after;
         }
     }
 
+    /// Rows of a program, from unit `start` on past the caches as they are made.
+    void stream_program(char* dst, const char* src, std::int64_t start) noexcept {
+        for (std::int64_t i = 0; i < task_.across.extent;) {
+            const std::int64_t after = next(i, task_.across.extent, width_);
+            const char* const from = src + i * across_;
+            find_offsets(task_.across, &Axis::dst, i, after - i, dst_at_);
+            find_offsets(task_.along, &Axis::src, 0, start, src_at_);
+            moves(dst, dst_at_, from, src_at_, start, after - i);
+            for (std::int64_t j = start; j < task_.along.extent; j += height_) {
+                const std::int64_t rows = std::min(height_, task_.along.extent - j);
+                pick(dst + j * task_.unit, dst_at_, from, j, rows, after - i, true);
+            }
+            i = after;
+        }
+    }
+
     void stream_plane(char* dst, const char* src) noexcept {
+        if (task_.inner == Inner::program) {
+            const std::int64_t start = find_program_start(task_, dst);
+            if (start >= 0) return stream_program(dst, src, start);
+        }
         LineRow rows[kMostColumns + kSlack];
         std::int64_t buffer_at[kMostColumns + kSlack];
         alignas(kLine) char buffer[kBufferBytes];
@@ -136,9 +240,19 @@ private:
     /// `rows` places along from `j` on, of `columns` rows of the destination.
     void make(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
               std::int64_t rows, std::int64_t columns) noexcept {
-        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
+        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns, false);
         if (!one_block_) find_offsets(task_.along, &Axis::src, j, rows, src_at_);
         block(dst, dst_at, src, src_at_, rows, columns);
+    }
+
+    /// Asks for what the strip from column `first` on reads of the last block's rows.
+    void fetch_strip(const char* src, std::int64_t first, std::int64_t rows) const noexcept {
+        const std::int64_t nbytes = (next(first, task_.across.extent, width_) - first) * across_;
+        for (std::int64_t k = 0; k < rows; ++k) {
+            const char* const from = src + src_at_[k] + first * across_;
+            for (std::int64_t at = 0; at < nbytes; at += kLine)
+                __builtin_prefetch(from + at);
+        }
     }
 
     void block(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
@@ -148,6 +262,7 @@ private:
                                         rows);
         }
         if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
+        if (task_.inner == Inner::narrow) return narrow(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
         const std::int64_t width = columns * task_.unit;
@@ -158,6 +273,36 @@ private:
         kernels_.transpose[size](dst, dst_at, tile_, tile_at_, rows, columns);
     }
 
+    /// Rows and columns that a square lacks are made up, and left where nobody looks.
+    void narrow(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+                std::int64_t rows, std::int64_t columns) noexcept {
+        const std::int64_t unit = task_.unit;
+        const std::int64_t side = 16 / unit;
+        for (std::int64_t k = 0; k < std::max(rows, side); ++k)
+            tile_at_[k] = src_at[k < rows ? k : 0];
+        if (columns < side) {
+            rows::with_move(columns * unit, [&](const auto& move) {
+                for (std::int64_t k = 0; k < rows; ++k)
+                    move(tile_ + k * 16, src + src_at[k]);
+            });
+            for (std::int64_t k = 0; k < std::max(rows, side); ++k)
+                tile_at_[k] = (k < rows ? k : 0) * 16;
+            src = tile_;
+        }
+        const bool whole = rows >= side;
+        char* const made = tile_ + sizeof(tile_) / 2;
+        for (std::int64_t k = 0; k < std::max(columns, side); ++k)
+            made_at_[k] = !whole ? k * 16 : k < columns ? dst_at[k] : made - dst;
+        const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
+        kernels_.transpose[size](whole ? dst : made, made_at_, src, tile_at_, std::max(rows, side),
+                                 std::max(columns, side));
+        if (whole) return;
+        rows::with_move(rows * unit, [&](const auto& move) {
+            for (std::int64_t k = 0; k < columns; ++k)
+                move(dst + dst_at[k], made + k * 16);
+        });
+    }
+
     void moves(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
                std::int64_t rows, std::int64_t columns) const noexcept {
         const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
@@ -165,7 +310,7 @@ private:
     }
 
     void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
-              std::int64_t rows, std::int64_t columns) noexcept {
+              std::int64_t rows, std::int64_t columns, bool streams) noexcept {
         const std::int64_t items = task_.program_items;
         const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
         // Windows are read whole, up to 15 bytes into what later periods need.
@@ -173,9 +318,10 @@ private:
         const std::int64_t periods = std::clamp<std::int64_t>(readable, 0, rows / items);
         std::int64_t start = 0;
         find_offsets(task_.along, &Axis::src, j, 1, &start);
+        const std::int64_t ahead = task_.program.advance < 0 ? -task_.ahead : task_.ahead;
         for (std::int64_t i = 0; i < columns && periods > 0; ++i) {
-            kernels_.run_program(task_.program, dst + dst_at[i], src + i * across_ + start,
-                                 periods);
+            kernels_.run_program(task_.program, dst + dst_at[i], src + i * across_ + start, periods,
+                                 i == 0 ? ahead : 0, streams);
         }
         const std::int64_t done = periods * items;
         for (std::int64_t at = done; at < rows; at += kMostRows) {
@@ -194,17 +340,24 @@ private:
     std::int64_t across_;
     std::int64_t slack_;
     bool stages_ = false;
+    bool fetches_;
     bool fills_;
     bool one_block_;
     std::int64_t dst_at_[kMostColumns + kSlack];
     std::int64_t src_at_[kMostRows + kSlack];
     std::int64_t tile_at_[kMostRows + kSlack];
+    std::int64_t made_at_[kMostColumns + kSlack];
     alignas(kLine) char tile_[9 * kBlock / 4];  // 79 columns of one byte make two lines
 };
 
 }  // namespace
 
-bool has_long_rows(const Task& task) noexcept {
+bool has_long_rows(const Task& task, const char* dst) noexcept {
+    if (task.inner == Inner::rows) return has_streamed_rows(task, dst);
+    if (task.inner == Inner::program && task.along.extent * task.unit >= kLongRow &&
+        find_program_start(task, dst) >= 0) {
+        return true;
+    }
     return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
 }
 
@@ -212,7 +365,11 @@ Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* 
                bool streams) noexcept {
     dst += task.dst_shift;
     src += task.src_shift;
-    streams = streams && has_long_rows(task);
+    streams = streams && has_long_rows(task, dst);
+    if (task.inner == Inner::rows) {
+        run_rows(task, kernels, dst, src, streams);
+        return streams ? Route::rows : Route::blocks;
+    }
     if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
     TaskRun(task, kernels).run(dst, src, streams);
     return streams ? Route::strips : Route::blocks;

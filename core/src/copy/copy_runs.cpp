@@ -17,15 +17,14 @@ class Runs {
 public:
     Runs(const CopyPlan& plan, const Kernels& kernels) noexcept
         : plan_(plan), kernels_(kernels), many_(std::max<std::int64_t>(kPiece / plan.unit, 1)) {
-        if (plan.ndim == 0) return;
         along_ = axis(plan.ndim - 1);
-        int fastest = -1;
-        for (int k = plan.ndim - 2; k >= 0; --k) {
-            if (fastest < 0 || checked::magnitude(plan.src_strides[k]) <
-                                   checked::magnitude(plan.src_strides[fastest]))
+        int fastest = plan.ndim - 2;
+        for (int k = fastest - 1; k >= 0; --k) {
+            if (checked::magnitude(plan.src_strides[k]) <
+                checked::magnitude(plan.src_strides[fastest]))
                 fastest = k;
         }
-        if (fastest >= 0) across_ = axis(fastest);
+        across_ = axis(fastest);
         for (int k = 0; k < plan.ndim - 1; ++k) {
             if (k != fastest) outer_[count_++] = axis(k);
         }
@@ -69,8 +68,8 @@ private:
     const CopyPlan& plan_;
     const Kernels& kernels_;
     const std::int64_t many_;  // runs that are written one after another
-    Axis along_{1, 0, 0};
-    Axis across_{1, 0, 0};
+    Axis along_;
+    Axis across_;
     int count_ = 0;
     Axis outer_[kMaxNdim];
 };
@@ -79,7 +78,8 @@ private:
 
 bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst,
                  const char* src) noexcept {
-    const bool adjoin = plan.ndim == 0 || plan.dst_strides[plan.ndim - 1] == plan.unit;
+    if (plan.ndim < 2) return false;  // one after another does as well
+    const bool adjoin = plan.dst_strides[plan.ndim - 1] == plan.unit;
     if (plan.unit < (adjoin ? kLeastRun : kLeastApart)) return false;
     Runs(plan, kernels).run(dst, src);
     return true;

@@ -15,6 +15,8 @@ public:
         for (int k = 0; k < count_; ++k)
             axes_[k] = {plan.extents[k], plan.dst_strides[k], plan.src_strides[k]};
     }
+    /// Deals to another task.
+    void deal_to(Task& task) noexcept { task_ = &task; }
     int last() const noexcept { return count_ - 1; }
     const Axis& operator[](int axis) const noexcept { return axes_[axis]; }
 
@@ -132,6 +134,12 @@ private:
     Task* task_;
 };
 
+/// Bytes of a copy whose source is in no near cache.
+constexpr std::int64_t kFetched = 1 << 20;
+/// Longer units are rows of bytes.
+constexpr std::int64_t kLongestMove = 32;
+/// Bytes of a row that is worth starting a program.
+constexpr std::int64_t kLeastPicked = 256;
 /// Places whose offsets are kept.
 constexpr std::int64_t kTable = 1024;
 
@@ -142,7 +150,7 @@ bool has_squares(std::int64_t unit) noexcept {
 /// A row, or a few, picked from the source by shuffles.
 bool arrange_picks(Deal& deal, int across, Task& task) noexcept {
     const Axis& last = deal[deal.last()];
-    if (last.extent * task.unit < kLine) return false;
+    if (last.extent * task.unit < kLeastPicked) return false;
     task.along.push_outside(last);
     if (!make_program(task.along, task.unit, task.program, task.program_items)) {
         task.along = {};
@@ -158,7 +166,7 @@ bool arrange_picks(Deal& deal, int across, Task& task) noexcept {
 bool arrange_weave(Deal& deal, int across, Task& task) noexcept {
     const Axis last = deal[deal.last()];
     const Axis rows = deal[across];
-    if (rows.dst != last.extent * task.unit || rows.extent * rows.dst < kLine) return false;
+    if (rows.dst != last.extent * task.unit || rows.extent * rows.dst < kLeastPicked) return false;
     task.along.push_outside(last);
     task.along.push_outside(rows);
     if (!make_program(task.along, task.unit, task.program, task.program_items)) {
@@ -178,8 +186,9 @@ void arrange_squares(Deal& deal, int across, Task& task) noexcept {
     task.along.push_outside(deal.take(deal.last()));
     deal.extend_runs(task.unit, dense);
     const std::int64_t side = 16 / task.unit;
-    const bool squares =
-        has_squares(task.unit) && task.along.extent >= side && task.across.extent >= side;
+    // Items that fill a lane are moved as they are, unless their lines become lines.
+    const bool squares = has_squares(task.unit) && (side > 1 || dense) &&
+                         task.along.extent >= side && task.across.extent >= side;
     task.inner = squares ? Inner::transpose : Inner::moves;
 }
 
@@ -217,6 +226,27 @@ bool arrange_pattern(Deal& deal, Task& task) noexcept {
     return true;
 }
 
+/// Units that are rows of smaller ones.
+void arrange_runs(Deal& deal, Task& task) noexcept {
+    const std::int64_t part = std::min<std::int64_t>(task.unit & -task.unit, 8);
+    task.along.push_outside({task.unit / part, part, part});
+    task.unit = part;
+    task.inner = Inner::rows;
+    if (deal.last() >= 0) task.across.push_outside(deal.take(deal.last()));
+}
+
+/// Rows that the source has, too, or that are one unit: nearer to each other than other axes bring.
+bool arrange_rows(Deal& deal, Task& task) noexcept {
+    const Axis& last = deal[deal.last()];
+    const std::int64_t step = last.src / task.unit;
+    if (!has_squares(task.unit) || last.src % task.unit != 0) return false;
+    if (step < -2 || step > 2) return false;
+    task.along.push_outside(deal.take(deal.last()));
+    task.inner = Inner::rows;
+    if (deal.last() >= 0) task.across.push_outside(deal.take(deal.last()));
+    return true;
+}
+
 /// True if squares of items do it.
 bool has_square_sides(const Deal& deal, int across, std::int64_t unit) noexcept {
     if (across < 0 || !has_squares(unit)) return false;
@@ -224,17 +254,60 @@ bool has_square_sides(const Deal& deal, int across, std::int64_t unit) noexcept 
     return deal[across].extent >= side && deal[deal.last()].extent >= side;
 }
 
-bool arrange_shuffles(Deal& deal, int across, const CopyPlan& plan, const Kernels& kernels,
-                      Task& task) noexcept {
-    // To make a program takes as long as to move some hundred units.
-    if (kernels.run_program == nullptr || plan.unit > 15 || plan.count < 256) return false;
-    if (has_square_sides(deal, across, plan.unit)) return false;
-    const std::int64_t few = has_squares(plan.unit) ? 16 / plan.unit : 8;
+/// Squares of which enough is there.
+bool arrange_narrow(Deal& deal, int across, Task& task) noexcept {
+    const std::int64_t side = 16 / task.unit;
+    if (!has_squares(task.unit) || side < 4) return false;
+    if (checked::magnitude(deal[across].src) != static_cast<std::uint64_t>(task.unit)) return false;
+    Task made = task;
+    Deal tried = deal;
+    tried.deal_to(made);
+    arrange_squares(tried, across, made);
+    // A square costs as much as half of its items one by one.
+    const std::int64_t least = side == 4 ? 3 : side / 2;
+    if (made.along.extent < least || made.across.extent < least) return false;
+    task = made;
+    if (task.inner == Inner::moves) task.inner = Inner::narrow;
+    deal = tried;
+    deal.deal_to(task);
+    return true;
+}
+
+/// True if so many places of the destination lie between neighbours of the source that lines are
+/// gone from the first cache when the next item of them is read.
+bool goes_far(const Deal& deal, int across, std::int64_t unit) noexcept {
+    constexpr std::uint64_t kMostLines = 256;
+    return across >= 0 &&
+           checked::magnitude(deal[across].dst) / static_cast<std::uint64_t>(unit) > kMostLines;
+}
+
+/// Few channels that are woven together or taken apart.
+bool arrange_program(Deal& deal, int across, Task& task) noexcept {
+    const std::int64_t few = has_squares(task.unit) ? 16 / task.unit : 8;
     if ((across < 0 || deal[across].extent < few) && arrange_picks(deal, across, task)) return true;
-    if (across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task)) {
-        return true;
+    return across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task);
+}
+
+void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
+    const Axis& last = deal[deal.last()];
+    const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
+    const int across = fills ? -1 : deal.fastest_source();
+    const std::int64_t row = last.extent * plan.unit;
+    if (across < 0 && row >= kLine && arrange_rows(deal, task)) return;
+    if (has_square_sides(deal, across, plan.unit)) return arrange_squares(deal, across, task);
+    // To make a program takes as long as to move some hundred units.
+    const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
+    if (shuffles && arrange_program(deal, across, task)) return;
+    const bool many = plan.count >= 4096;
+    if (across >= 0 && many && arrange_narrow(deal, across, task)) return;
+    if (shuffles && many && !goes_far(deal, across, plan.unit) && arrange_pattern(deal, task)) {
+        return;
     }
-    return plan.count >= 4096 && arrange_pattern(deal, task);
+    if (across < 0 && row > 8 && arrange_rows(deal, task)) return;
+    if (across >= 0) return arrange_squares(deal, across, task);
+    task.inner = Inner::moves;
+    task.along.push_outside(deal.take(deal.last()));
+    deal.extend_along(kTable);
 }
 
 }  // namespace
@@ -272,26 +345,35 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
     }
 }
 
+CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept {
+    CopyPlan part;
+    part.ndim = plan.ndim - first;
+    part.unit = plan.unit;
+    part.dst_shift = part.src_shift = 0;
+    std::copy_n(plan.extents + first, part.ndim, part.extents);
+    std::copy_n(plan.dst_strides + first, part.ndim, part.dst_strides);
+    std::copy_n(plan.src_strides + first, part.ndim, part.src_strides);
+    part.extents[0] = extent;
+    part.count = 1;
+    for (int k = 0; k < part.ndim; ++k)
+        part.count *= part.extents[k];
+    return part;
+}
+
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
     task.unit = plan.unit;
     task.dst_shift = 0;
     task.src_shift = 0;
     task.program_items = 0;
+    task.ahead = plan.count * plan.unit >= kFetched ? kAhead : 0;
     Deal deal(plan, task);
+    if (plan.unit > kLongestMove || plan.ndim == 0) {
+        arrange_runs(deal, task);
+        return deal.keep_outer();
+    }
     task.inner = Inner::walk;
     if (deal[deal.last()].dst != plan.unit) return;
-    const Axis& last = deal[deal.last()];
-    const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
-    const int across = fills ? -1 : deal.fastest_source();
-    if (!arrange_shuffles(deal, across, plan, kernels, task)) {
-        if (across >= 0 && plan.unit <= 32) {
-            arrange_squares(deal, across, task);
-        } else {
-            task.inner = Inner::moves;
-            task.along.push_outside(deal.take(deal.last()));
-            deal.extend_along(kTable);
-        }
-    }
+    arrange_axes(deal, plan, kernels, task);
     deal.keep_outer();
 }
 

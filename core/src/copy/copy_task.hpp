@@ -30,6 +30,8 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
 
 enum class Inner {
     transpose,  ///< squares of items
+    narrow,     ///< squares of items of which only some rows or columns are there
+    rows,       ///< rows that go on by few units of the source, or by none
     program,    ///< shuffles of bytes along `along`
     pattern,    ///< shuffles of bytes for each place of `along`, whose unit is a whole pattern
     moves,      ///< unit by unit
@@ -47,7 +49,11 @@ struct Task {
     std::int64_t src_shift;
     Program program;
     std::int64_t program_items;  ///< units of a period
+    std::int64_t ahead;          ///< bytes of the source that are asked for in advance, 0: none
 };
+
+/// What lies in no near cache is asked for so many bytes in advance.
+constexpr std::int64_t kAhead = 1024;
 
 /// Bytes of the source from one place across to the next.
 inline std::int64_t across_step(const Task& task) noexcept {
@@ -59,7 +65,10 @@ inline bool meets_in_caches(const Task& task) noexcept {
     return task.along.axes[task.along.ndim - 1].src % 2048 == 0;
 }
 
-/// Chooses for a plan of one axis at least, on these kernels.
+/// Axes [first, plan.ndim) of a plan, `extent` places of the first.
+CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept;
+
+/// Chooses for a plan, on these kernels.
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
 
 /// The pattern that packs the units at the places of `along`, which repeats after the last axis or
@@ -75,8 +84,10 @@ bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noe
 enum class Route {
     none,     ///< not: nothing to do, or not this way
     dense,    ///< one memcpy
+    repeats,  ///< parts that are copies of one another, each made once
     walk,     ///< unit by unit to a destination with gaps
     blocks,   ///< in blocks of the first cache, written where they belong
+    rows,     ///< by rows that go past the caches as they are made
     strips,   ///< in blocks whose rows leave past the caches
     lines,    ///< by squares of whole lines, past the caches
     shifted,  ///< by some lines of each row, past the caches
@@ -98,15 +109,18 @@ bool stream_shifted(const Task& task, const Kernels& kernels, char* dst, const c
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
-/// Runs a plan of long dense units past the caches; false where they are short.
+/// Runs a plan of long dense units on two axes at least past the caches; false where it is none.
 bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src) noexcept;
+/// Runs a plan whose source stands still on an axis; false if there is none that is worth it.
+bool run_repeats(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src,
+                 bool streams) noexcept;
 
 /// Runs a plan past the caches where its destination is dense; Route::none where it is not.
 Route stream_pieces(const CopyPlan& plan, const Kernels& kernels, char* dst,
                     const char* src) noexcept;
 
 /// True if run_task() can stream the task's rows by itself.
-bool has_long_rows(const Task& task) noexcept;
+bool has_long_rows(const Task& task, const char* dst) noexcept;
 
 /// run_host() by these kernels.
 Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t whole,

@@ -77,17 +77,7 @@ Walk arrange(const CopyPlan& plan) noexcept {
 }
 
 void run_walk(const CopyPlan& plan, char* dst, const char* src) noexcept {
-    const std::int64_t unit = plan.unit;
-    if (unit == 1) return run(Exact<std::uint8_t>{}, dst, src, plan);
-    if (unit == 2) return run(Exact<std::uint16_t>{}, dst, src, plan);
-    if (unit == 4) return run(Exact<std::uint32_t>{}, dst, src, plan);
-    if (unit == 8) return run(Exact<std::uint64_t>{}, dst, src, plan);
-    if (unit == 16) return run(Exact<Bytes16>{}, dst, src, plan);
-    if (unit < 4) return run(Pair<std::uint16_t>{unit - 2}, dst, src, plan);
-    if (unit < 8) return run(Pair<std::uint32_t>{unit - 4}, dst, src, plan);
-    if (unit < 16) return run(Pair<std::uint64_t>{unit - 8}, dst, src, plan);
-    if (unit <= 32) return run(Pair<Bytes16>{unit - 16}, dst, src, plan);
-    run(Any{unit}, dst, src, plan);
+    with_move(plan.unit, [&](const auto& move) { run(move, dst, src, plan); });
 }
 
 int axes_with_pointers(const Layout& layout) noexcept {

@@ -23,7 +23,7 @@ struct Walk {
 /// Rows go along the destination's innermost axis; beside it goes the source's, where that differs.
 Walk arrange(const CopyPlan& plan) noexcept;
 
-/// Runs a plan of one axis at least, unit by unit, from where its shifts lead.
+/// Runs a plan of one axis at least, of units of 1 to 32 bytes, from where its shifts lead.
 void run_walk(const CopyPlan& plan, char* dst, const char* src) noexcept;
 
 /// Calls plane(dst, src) for every plane of the walk's two innermost axes.
