@@ -16,7 +16,7 @@ FOREIGN = {"test_native", "test_layering"}
 
 # `--import-mode=importlib` leaves sys.path alone: `import support` needs this folder.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer")
+pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer", "dlpack_imports")
 
 
 def pytest_itemcollected(item):
