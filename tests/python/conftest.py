@@ -75,6 +75,14 @@ def runtime():
     return dv
 
 
+@pytest.fixture(scope="module")
+def caster(tmp_path_factory):
+    """Import tests/extension/caster.cpp, which one process of a run compiles."""
+    from extension import built
+
+    return built(tmp_path_factory, "caster")
+
+
 @pytest.fixture
 def unraisable(monkeypatch):
     """Collect what reaches sys.unraisablehook during the test, as plain values."""
