@@ -19,6 +19,8 @@ template <typename Unit>
 struct Move {
     unsigned char* to;
     Unit unit;
+
+    DEVVIEW_HD void store() const { store_unit(to, unit); }
 };
 
 /// Strided source to dense destination; position 0 is `first` in the walk's order.
@@ -36,8 +38,7 @@ struct StridedPack {
         const std::int64_t dense = std::int64_t{position} * std::int64_t{sizeof(Unit)};
         return {dst + dense, load_unit<Unit>(src + offset[0])};
     }
-    DEVVIEW_HD void operator()(Index position) const { store(load(position)); }
-    DEVVIEW_HD static void store(const Move<Unit>& move) { store_unit(move.to, move.unit); }
+    DEVVIEW_HD void operator()(Index position) const { load(position).store(); }
 };
 
 /// Dense source to strided destination.
@@ -55,8 +56,7 @@ struct StridedUnpack {
         const std::int64_t dense = std::int64_t{position} * std::int64_t{sizeof(Unit)};
         return {dst + offset[0], load_unit<Unit>(src + dense)};
     }
-    DEVVIEW_HD void operator()(Index position) const { store(load(position)); }
-    DEVVIEW_HD static void store(const Move<Unit>& move) { store_unit(move.to, move.unit); }
+    DEVVIEW_HD void operator()(Index position) const { load(position).store(); }
 };
 
 /// Strided to strided; position 0 is `first`.
@@ -73,8 +73,7 @@ struct StridedCopy {
         axes.locate(first + position, offsets);
         return {dst + offsets[0], load_unit<Unit>(src + offsets[1])};
     }
-    DEVVIEW_HD void operator()(Index position) const { store(load(position)); }
-    DEVVIEW_HD static void store(const Move<Unit>& move) { store_unit(move.to, move.unit); }
+    DEVVIEW_HD void operator()(Index position) const { load(position).store(); }
 };
 
 /// A unit of whole parts of `part` bytes (2, 4, 8, 16), each in the other order.
@@ -111,8 +110,7 @@ struct StridedSwap {
         axes.locate(first + position, offsets);
         return {dst + offsets[0], swapped_parts(load_unit<Unit>(src + offsets[1]), part)};
     }
-    DEVVIEW_HD void operator()(Index position) const { store(load(position)); }
-    DEVVIEW_HD static void store(const Move<Unit>& move) { store_unit(move.to, move.unit); }
+    DEVVIEW_HD void operator()(Index position) const { load(position).store(); }
 };
 
 /// As StridedSwap where parts are not aligned: byte by byte, the innermost axis counts them.
@@ -132,8 +130,7 @@ struct StridedSwapBytes {
         const std::int64_t mirror = std::int64_t{part} - 1 - 2 * in_part;
         return {dst + offsets[0], src[offsets[1] + mirror]};
     }
-    DEVVIEW_HD void operator()(Index position) const { store(load(position)); }
-    DEVVIEW_HD static void store(const Move<Unit>& move) { store_unit(move.to, move.unit); }
+    DEVVIEW_HD void operator()(Index position) const { load(position).store(); }
 };
 
 /// As devview::cuda::kMaxFillBytes, which a file without CUDA headers cannot see.

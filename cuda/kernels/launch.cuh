@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads) each_position(Index count, const Fun
                     moves[k] = functor.load(position + k * kThreads);
                 DEVVIEW_UNROLL
                 for (unsigned k = 0; k < per_thread; ++k)
-                    Functor::store(moves[k]);
+                    moves[k].store();
             } else {
                 DEVVIEW_ROLLED
                 for (Index at = position; at < count; at += kThreads)

@@ -2,7 +2,6 @@
 #include "devview/convert.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -14,43 +13,14 @@
 
 #include "devview/error.hpp"
 #include "devview/number.hpp"
+#include "number_formats.hpp"
 
 namespace devview {
 namespace {
 
-const char* const kNumbers[] = {"?",
-                                "b",
-                                "B",
-                                "h",
-                                "H",
-                                "i",
-                                "I",
-                                "q",
-                                "Q",
-                                "e",
-                                "f",
-                                "d",
-                                ">H",
-                                ">q",
-                                ">e",
-                                ">f",
-                                ">d",
-                                "T{H:bfloat16:}",
-                                "T{B:float8_e4m3fn:}",
-                                "T{B:float4_e2m1fn:}",
-                                "T{B:int4:}",
-                                "T{B:uint4:}"};
-
-NumberType type_of(const Format& format) { return number_type(*format.node()); }
-
-std::uint64_t load(const NumberType& type, const unsigned char* from) {
-    std::uint64_t bits = 0;
-    for (unsigned byte = 0; byte < type.part_size; ++byte) {
-        const unsigned at = type.swapped ? type.part_size - 1u - byte : byte;
-        bits |= std::uint64_t{from[at]} << 8 * byte;
-    }
-    return bits;
-}
+using test::bits_at;
+using test::is_nan;
+using test::type_of;
 
 std::int64_t offset_of(const Layout& layout, std::int64_t number) {
     std::int64_t offset = 0;
@@ -59,11 +29,6 @@ std::int64_t offset_of(const Layout& layout, std::int64_t number) {
         number /= layout.shape()[axis];
     }
     return offset;
-}
-
-bool is_nan(const NumberType& type, std::uint64_t bits) {
-    const NumberType wide{Number::float64, FloatKind::ieee, 8, false, false};
-    return std::isnan(detail::bits_as<double>(convert_number(wide, type, bits)));
 }
 
 /// A block of items of `count` random numbers, half of them small.
@@ -116,8 +81,8 @@ void check(std::mt19937& random, const Format& to, const Format& from,
         std::fill_n(written.begin() + at, to.itemsize(), true);
         const std::uint64_t wanted =
             convert_number(to_type, type_of(from),
-                           load(type_of(from), src.data() + offset_of(src_layout, number)));
-        const std::uint64_t found = load(to_type, dst.data() + at);
+                           bits_at(type_of(from), src.data() + offset_of(src_layout, number)));
+        const std::uint64_t found = bits_at(to_type, dst.data() + at);
         if (is_nan(to_type, wanted) && is_nan(to_type, found)) continue;
         ASSERT_EQ(found, wanted) << "item " << number;
     }
@@ -131,11 +96,11 @@ TEST(ConvertHost, EveryPairInEveryLayoutIsOneNumberAtATime) {
     const std::vector<std::vector<std::int64_t>> shapes = {
         {}, {5000}, {1}, {40, 50}, {0}, {3, 700}, {7}, {700, 3}, {5, 6, 7}, {20, 1, 90}};
     std::size_t turn = 0;
-    for (const char* from : kNumbers) {
-        for (const char* to : kNumbers) {
-            SCOPED_TRACE(std::string(from) + " to " + to);
+    for (const Format& from : test::real_formats()) {
+        for (const Format& to : test::real_formats()) {
+            SCOPED_TRACE(from.str() + " to " + to.str());
             for (int round = 0; round < 4; ++round)
-                check(random, Format(to), Format(from), shapes[turn++ % shapes.size()]);
+                check(random, to, from, shapes[turn++ % shapes.size()]);
             ++turn;
         }
     }

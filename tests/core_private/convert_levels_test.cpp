@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "devview/format.hpp"
+#include "number_formats.hpp"
 #include "src/convert/convert_runs.hpp"
 
 namespace devview::convert {
@@ -17,29 +18,6 @@ using Bytes = std::vector<char>;
 
 // Long enough for blocks, whole vectors and a rest of each.
 constexpr std::int64_t kCount = 3 * 512 + 256 + 64 + 21;
-
-const char* const kNumbers[] = {"?",
-                                "b",
-                                "B",
-                                "h",
-                                "H",
-                                "i",
-                                "I",
-                                "q",
-                                "Q",
-                                "e",
-                                "f",
-                                "d",
-                                ">H",
-                                ">q",
-                                ">e",
-                                ">f",
-                                ">d",
-                                "Zf",
-                                "Zd",
-                                ">Zd",
-                                "T{H:bfloat16:}",
-                                "T{B:float8_e4m3fn:}"};
 
 template <typename Float>
 void put_floats(Bytes& bytes, std::mt19937_64& random) {
@@ -67,7 +45,7 @@ Bytes items_of(const Format& format, bool calm, std::mt19937_64& random) {
 }
 
 Bytes converted(const Format& to, const Format& from, const Bytes& items, cpu::Level level) {
-    const NumberConversion conversion(number_type(*to.node()), number_type(*from.node()), level);
+    const NumberConversion conversion(test::type_of(to), test::type_of(from), level);
     Bytes made(static_cast<std::size_t>(kCount * to.itemsize()));
     if (conversion.identity()) return {};
     conversion.run(made.data(), items.data(), kCount);
@@ -77,17 +55,16 @@ Bytes converted(const Format& to, const Format& from, const Bytes& items, cpu::L
 void every_pair_at(cpu::Level level) {
     if (cpu_kind() < level) GTEST_SKIP() << "this CPU has no such instructions";
     std::mt19937_64 random(1);
-    for (const char* source : kNumbers) {
-        for (const char* target : kNumbers) {
-            const Format from(source);
-            const Format to(target);
+    const std::vector<Format> formats = test::number_formats();
+    for (const Format& from : formats) {
+        for (const Format& to : formats) {
             if (from.kind() == Kind::complex_floating && to.kind() != Kind::complex_floating)
                 continue;
             for (const bool calm : {true, false}) {
                 const Bytes items = items_of(from, calm, random);
                 ASSERT_EQ(converted(to, from, items, level),
                           converted(to, from, items, cpu::Level::portable))
-                    << source << " to " << target << (calm ? ", calm" : "");
+                    << from.str() << " to " << to.str() << (calm ? ", calm" : "");
             }
         }
     }

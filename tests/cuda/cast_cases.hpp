@@ -4,61 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "core/number_formats.hpp"
 #include "cuda/kernel_cases.hpp"
 #include "devview/convert.hpp"
-#include "devview/number.hpp"
 
 namespace devview::cuda::test {
 
-inline std::vector<Format> cast_formats() {
-    std::vector<Format> formats;
-    for (const char* spec : {"?",
-                             "b",
-                             "B",
-                             "h",
-                             "H",
-                             "i",
-                             "I",
-                             "q",
-                             "Q",
-                             "e",
-                             "f",
-                             "d",
-                             "Zf",
-                             "Zd",
-                             ">H",
-                             ">i",
-                             ">q",
-                             ">e",
-                             ">f",
-                             ">d",
-                             ">Zf",
-                             ">Zd",
-                             "T{H:bfloat16:}",
-                             "T{B:float8_e4m3fn:}",
-                             "T{B:float8_e5m2fnuz:}",
-                             "T{B:float8_e8m0fnu:}",
-                             "T{B:float6_e2m3fn:}",
-                             "T{B:float4_e2m1fn:}",
-                             "T{B:int4:}",
-                             "T{B:uint4:}"}) {
-        formats.emplace_back(spec);
-    }
-    return formats;
-}
-
-inline NumberType type_of(const Format& format) { return number_type(*format.node()); }
-
-inline bool is_nan(const NumberType& type, const unsigned char* part) {
-    std::uint64_t bits = 0;
-    for (unsigned byte = 0; byte < type.part_size; ++byte) {
-        const unsigned at = type.swapped ? type.part_size - 1u - byte : byte;
-        bits |= std::uint64_t{part[at]} << 8 * byte;
-    }
-    const NumberType wide{Number::float64, FloatKind::ieee, 8, false, false};
-    const auto value = detail::bits_as<double>(convert_number(wide, type, bits));
-    return value != value;
-}
+using devview::test::bits_at;
+using devview::test::is_nan;
+using devview::test::number_formats;
+using devview::test::type_of;
 
 /// A device may give a NaN another payload: all are made equal.
 inline void unify_nans(Side& side, const Format& format) {
@@ -67,7 +22,8 @@ inline void unify_nans(Side& side, const Format& format) {
         unsigned char* const item = side.block.data() + side.at + item_offset(side.layout, number);
         for (int part = 0; part < (type.is_complex ? 2 : 1); ++part) {
             unsigned char* const at = item + part * type.part_size;
-            if (is_nan(type, at)) std::fill_n(at, type.part_size, static_cast<unsigned char>(0xff));
+            if (is_nan(type, bits_at(type, at)))
+                std::fill_n(at, type.part_size, static_cast<unsigned char>(0xff));
         }
     }
 }
@@ -106,7 +62,7 @@ inline void check_cast(Kernels& kernels, std::mt19937& random, const Values& sha
 /// Every pair of formats on `rounds` random shapes of `most_items` items at most.
 inline void check_casts(Kernels& kernels, unsigned seed, int rounds, std::int64_t most_items) {
     std::mt19937 random(seed);
-    const std::vector<Format> formats = cast_formats();
+    const std::vector<Format> formats = number_formats();
     for (const Format& from : formats) {
         for (const Format& to : formats) {
             if (from == to || !convertible(from, to, Casting::unsafe)) continue;
@@ -170,7 +126,7 @@ inline void check_row_casts(Kernels& kernels, unsigned seed) {
 
 /// All numbers of up to 16 bits to all formats.
 inline void check_every_short_number(Kernels& kernels) {
-    for (const Format& from : cast_formats()) {
+    for (const Format& from : number_formats()) {
         if (from.itemsize() > 2) continue;
         const std::int64_t numbers = std::int64_t{1} << 8 * from.itemsize();
         Side src{Layout::contiguous(1, &numbers, from.itemsize()), {}, 0};
@@ -178,7 +134,7 @@ inline void check_every_short_number(Kernels& kernels) {
             src.block.push_back(static_cast<unsigned char>(number));
             if (from.itemsize() == 2) src.block.push_back(static_cast<unsigned char>(number >> 8));
         }
-        for (const Format& to : cast_formats()) {
+        for (const Format& to : number_formats()) {
             if (from == to || !convertible(from, to, Casting::unsafe)) continue;
             Side dst{Layout::contiguous(1, &numbers, to.itemsize()),
                      Bytes(static_cast<std::size_t>(numbers * to.itemsize())), 0};

@@ -6,12 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "core/number_formats.hpp"
 #include "cuda/cast_cases.hpp"
 #include "cuda/kernel_cases.hpp"
 #include "devview/compare.hpp"
 #include "devview/copy_plan.hpp"
 
 namespace devview::cuda::test {
+
+using devview::test::real_formats;
 
 inline CopyPlan compare_plan(const Layout& a, const Format& a_format, const Layout& b,
                              const Format& b_format) {
@@ -42,13 +45,6 @@ inline void check_compare(Kernels& kernels, Side& a, const Format& a_format, Sid
     require_equal(b.block, b_before, "compare wrote to its right side");
 }
 
-inline std::vector<Format> real_formats() {
-    std::vector<Format> formats;
-    for (const Format& format : cast_formats())
-        if (!type_of(format).is_complex) formats.push_back(format);
-    return formats;
-}
-
 /// Small numbers that both formats hold exactly, so that equal ones are common; then one changes.
 inline void check_compare_of(Kernels& kernels, std::mt19937& random, const Values& shape,
                              const Format& a_format, const Format& b_format) {
@@ -77,8 +73,8 @@ inline void check_compare_of(Kernels& kernels, std::mt19937& random, const Value
 
 inline void check_compares(Kernels& kernels, unsigned seed, int rounds, std::int64_t most_items) {
     std::mt19937 random(seed);
-    for (const Format& a : cast_formats()) {
-        for (const Format& b : cast_formats()) {
+    for (const Format& a : number_formats()) {
+        for (const Format& b : number_formats()) {
             for (int round = 0; round < rounds; ++round)
                 check_compare_of(kernels, random, random_shape(random, most_items), a, b);
         }

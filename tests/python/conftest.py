@@ -16,7 +16,7 @@ FOREIGN = {"test_native", "test_layering"}
 
 # `--import-mode=importlib` leaves sys.path alone: `import support` needs this folder.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer")
+pytest.register_assert_rewrite("support", "clients.contract", "clients.consumer", "dlpack_imports")
 
 
 def pytest_itemcollected(item):
@@ -73,6 +73,14 @@ def runtime():
     else:
         dv.emulate(devices=3, memory=support.DEVICE_MEMORY)
     return dv
+
+
+@pytest.fixture(scope="module")
+def caster(tmp_path_factory):
+    """Import tests/extension/caster.cpp, which one process of a run compiles."""
+    from extension import built
+
+    return built(tmp_path_factory, "caster")
 
 
 @pytest.fixture

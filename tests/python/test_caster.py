@@ -1,4 +1,4 @@
-"""devview/pybind11.hpp: views as arguments of C++ functions, and what refusals say."""
+"""devview/pybind11.hpp: views as arguments of C++ functions, and copies where they are allowed."""
 
 from __future__ import annotations
 
@@ -6,48 +6,22 @@ import array
 import gc
 import sys
 import threading
-import weakref
 
 import numpy as np
 import pytest
 
 import devview as dv
+from caster_calls import Producer, refusal
 from extension import built
-from support import COPIES, EMULATED, counted_calls, no_gc
+from support import COPIES, EMULATED, counted_calls
 
 pytestmark = pytest.mark.timeout(600)  # one process compiles, the others wait
-
-
-@pytest.fixture(scope="module")
-def caster(tmp_path_factory):
-    return built(tmp_path_factory, "caster")
-
-
-class Producer:
-    """A DLPack producer by another name than NumPy's, which counts its calls."""
-
-    def __init__(self, array):
-        self.array = array
-        self.calls = 0
-
-    def __dlpack__(self, **options):
-        self.calls += 1
-        return self.array.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.array.__dlpack_device__()
 
 
 class Described:
     def __init__(self, array):
         self.array = array
         self.__array_interface__ = array.__array_interface__
-
-
-def refusal(function, *args, **options) -> str:
-    with pytest.raises(TypeError) as raised:
-        function(*args, **options)
-    return str(raised.value)
 
 
 # --- What comes in ---
@@ -150,145 +124,6 @@ def test_constructors_and_members_take_views(caster):
     b.append(0)  # no buffer of it is exported
 
 
-# --- What does not fit ---
-
-
-@pytest.mark.parametrize(
-    ("function", "value", "said"),
-    [
-        ("total", np.ones((2, 3)), "items: float32 wanted, float64 given"),
-        ("total", np.ones((2, 3), ">f4"), "items: float32 wanted, big-endian float32 given"),
-        ("total", np.ones((2, 3), "c8"), "items: float32 wanted, complex64 given"),
-        ("total", np.ones((2, 3), "?"), "items: float32 wanted, bool given"),
-        ("total", np.ones((2, 3), "S2"), "items: float32 wanted, '2s' given"),
-        ("total", np.ones(3, "f4"), "axes: 2 wanted, 1 (shape (3,)) given"),
-        ("three_by_any", np.ones((2, 3), "i4"), "shape: (3, any) wanted, (2, 3) given"),
-        ("address", np.ones((2, 3), "f4"), "device: cuda wanted, cpu given"),
-        (
-            "in_c",
-            np.ones((2, 3), "f4").T,
-            "order: C-contiguous wanted, strides (4, 12) of shape (3, 2) given",
-        ),
-        (
-            "in_f",
-            np.ones((2, 3), "f4"),
-            "order: Fortran-contiguous wanted, strides (12, 4) of shape (2, 3) given",
-        ),
-        (
-            "total",
-            np.zeros(25, "u1")[1:].view("f4").reshape(2, 3),
-            "alignment: multiples of 4 bytes wanted, data 1 bytes behind one given",
-        ),
-        (
-            "total",
-            np.ndarray((2, 2), "f4", np.zeros(64, "u1"), 0, (6, 4)),
-            "alignment: multiples of 4 bytes wanted, strides (6, 4) of shape (2, 2) given",
-        ),
-    ],
-)
-def test_a_broken_constraint_names_the_argument_the_wish_and_the_fact(
-    caster, function, value, said
-):
-    assert refusal(getattr(caster, function), value) == (
-        f"{function}(): argument 'x' (numpy.ndarray): {said}"
-    )
-
-
-def test_read_only_memory_is_refused_where_it_would_be_written(caster):
-    assert refusal(caster.scale, bytes(8), 1) == (
-        "scale(): argument 'x' (bytes): items: float64 wanted, uint8 given; "
-        "access: writable wanted, read-only given"
-    )
-    a = np.ones(2)
-    a.flags.writeable = False
-    assert refusal(caster.scale, Producer(a), 1).endswith(
-        "argument 'x' (Producer): access: writable wanted, read-only given"
-    )
-
-
-@EMULATED
-def test_a_device_is_refused_where_the_host_reads(caster):
-    v = dv.empty((2, 3), "f", device="cuda:1")
-    assert refusal(caster.total, v) == (
-        "total(): argument 'x' (devview.View): device: memory that the host can follow "
-        "(cpu, pinned, managed) wanted, cuda:1 given"
-    )
-    assert "device: cpu wanted, pinned given" in refusal(caster.on_cpu, v.to("pinned"))
-
-
-@EMULATED
-def test_what_a_kernel_can_follow_and_what_lies_in_cuda_memory(caster):
-    for device, kernel, own in (
-        ("cuda:1", True, True),
-        ("managed", True, True),
-        ("pinned", True, False),
-        ("cpu", False, False),
-    ):
-        v = dv.empty((2, 3), "f", device=device)
-        if kernel:
-            caster.on_device(v)
-        else:
-            assert refusal(caster.on_device, v).endswith(
-                "device: memory that kernels can follow (cuda, pinned, managed) wanted, cpu given"
-            )
-        if own:
-            assert caster.address(v) == v.ptr
-        else:
-            assert refusal(caster.address, v).endswith(f"device: cuda wanted, {device} given")
-    assert "x: devview.View[Any, ..., device]" in caster.on_device.__doc__
-    moved = caster.converted_to_device(np.ones(3, "f4"))
-    assert (moved.device, moved.tolist()) == ("cuda:0", [1, 1, 1])
-    pinned = dv.view(np.ones(3, "f4"), device="pinned")
-    assert caster.converted_to_device(pinned).ptr == pinned.ptr
-
-
-def test_suboffsets_are_refused(caster):
-    _testbuffer = pytest.importorskip("_testbuffer")
-    pointers = _testbuffer.ndarray(
-        [1.0] * 6, shape=[2, 3], format="f", flags=_testbuffer.ND_PIL | _testbuffer.ND_WRITABLE
-    )
-    assert "suboffsets: none wanted, some given" in refusal(caster.total, pointers)
-
-
-def test_the_argument_is_named_as_in_the_signature(caster):
-    x, wrong = np.ones(3, "f4"), np.ones(3)
-    for call, name in (
-        (lambda: caster.unnamed(1, wrong), "arg1"),
-        (lambda: caster.two(wrong, n=1, y=x), "x"),
-        (lambda: caster.two(x, n=1, y=wrong), "y"),
-        (lambda: caster.two(y=x, x=wrong, n=1), "x"),
-        (lambda: caster.rest(1, 2, 3, x=wrong), "x"),
-        (lambda: caster.maybe(wrong), "x"),
-        (lambda: caster.Sum().add(wrong, x), "y"),
-        (lambda: caster.Sum().add(x, wrong), "x"),
-    ):
-        assert f"(): argument '{name}' (numpy.ndarray): " in refusal(call)
-
-
-def test_other_objects_are_refused_with_what_each_protocol_said(caster):
-    said = refusal(caster.total, 7)
-    assert said.startswith("total(): argument 'x' (int): view: no protocol of 'int' can be used: ")
-    assert "buffer protocol: not offered" in said
-    released = dv.view(b"abc")
-    released.release()
-    assert "argument 'x' (devview.View): operation forbidden" in refusal(caster.total, released)
-
-
-def test_an_argument_of_another_kind_is_pybind11s_to_refuse(caster):
-    assert "incompatible function arguments" in refusal(caster.scale, np.ones(2), "two")
-
-
-def test_a_producers_own_error_ends_the_call(caster):
-    class Broken:
-        def __dlpack__(self, **options):
-            raise RuntimeError("the device is on fire")
-
-    with pytest.raises(RuntimeError, match="on fire"):
-        caster.total(Broken())
-    with pytest.raises(RuntimeError, match="on fire"):
-        caster.pick(Broken())
-
-
 def test_docstrings_tell_the_constraints(caster):
     for function, told in (
         (caster.same, "same(x: devview.View) -> devview.View"),
@@ -303,125 +138,6 @@ def test_docstrings_tell_the_constraints(caster):
         (caster.numpy, "numpy(arg0: devview.View) -> numpy.ndarray"),
     ):
         assert function.__doc__.startswith(told)
-
-
-# --- Overloads ---
-
-
-def test_of_five_overloads_the_first_that_fits_is_taken(caster):
-    a = np.ones(3, "f4")
-    assert caster.pick(a) == "float32 writable"
-    a.flags.writeable = False
-    assert caster.pick(a) == "float32"
-    assert caster.pick(np.ones((2, 2))) == "float64"
-    assert caster.pick(b"abc") == "bytes"
-
-
-@EMULATED
-def test_an_overload_for_a_device_is_found(caster):
-    assert caster.pick(dv.empty(3, "f", device="cuda:0")) == "cuda"
-
-
-def test_where_no_overload_fits_each_says_why(caster):
-    p = Producer(np.ones(3, "i8"))
-    lines = refusal(caster.pick, p).splitlines()
-    assert lines[0] == "pick(): no overload takes these arguments:"
-    assert len(lines) == 6
-    assert lines[1] == (
-        "    1. (x: devview.View[float32, (any,), host, writable]) -> str: argument 'x' "
-        "(Producer): items: float32 wanted, int64 given"
-    )
-    assert lines[4].endswith("float32 wanted, int64 given; device: cuda wanted, cpu given")
-    assert lines[5].endswith("argument 'x' (Producer): items: uint8 wanted, int64 given")
-    assert p.calls == 10  # five overloads without conversions, five with
-    gc.collect()  # the exception's traceback
-    assert sys.getrefcount(p) == 2
-
-
-def test_what_one_call_was_refused_for_is_not_told_by_the_next(caster):
-    assert caster.pick(b"abc") == "bytes"  # four refusals before it
-    lines = refusal(caster.pick, "text").splitlines()
-    assert len(lines) == 6
-    assert all("(str): view: no protocol of 'str'" in line for line in lines[1:])
-
-
-def test_noconvert_spares_the_second_round(caster):
-    p = Producer(np.ones(3, "i8"))
-    assert len(refusal(caster.once, p).splitlines()) == 3
-    assert p.calls == 2
-
-
-def test_what_was_refused_is_forgotten_with_the_call(caster):
-    p = Producer(np.ones((2, 2)))
-    assert caster.pick(p) == "float64"  # two refusals before it
-    assert caster.refused() == 0
-    assert p.calls == 3
-    gone = weakref.ref(p)
-    with no_gc():
-        del p
-        assert gone() is None
-    refusal(caster.pick, np.ones(2, "i8"))
-    assert caster.refused() == 0
-    # Refused by views, taken by an overload of another kind, which cannot tell us: what is kept
-    # holds no memory, and goes with the next call.
-    live, text = len(dv.live()), memoryview(b"1234")
-    for _ in range(5):
-        assert caster.view_or_text("text") == "text"
-        assert caster.refused() == 2
-        assert "incompatible function arguments" in refusal(caster.view_or_text, text)
-        assert len(dv.live()) == live
-    assert caster.view_or_text(np.ones(2, "f4")) == "float32"
-    assert caster.refused() == 0
-    text.release()  # no view of it is left
-    assert caster.pick(b"abc") == "bytes"
-    assert caster.refused() == 0
-
-
-def test_a_reason_is_told_as_it_was_found(caster):
-    """Words are made at the end: of what was seen, not of what the object is by then."""
-    shapes = iter([(1,), (2,), (3,), (4,), (5,)] * 2)
-
-    class Changing:
-        def __dlpack__(self, **options):
-            return np.ones(next(shapes), "i8").reshape(1, -1).__dlpack__(**options)
-
-    lines = refusal(caster.pick, Changing()).splitlines()[1:]
-    for size, line in zip((1, 2, 4, 5), (lines[0], lines[1], lines[3], lines[4]), strict=True):
-        assert f"axes: 1 wanted, 2 (shape (1, {size})) given" in line
-    assert "int64 given" in lines[2]
-    assert "axes" not in lines[2]
-
-
-def test_a_function_called_by_a_producer_has_its_own_refusals(caster):
-    class Calling:
-        def __dlpack__(self, **options):
-            assert len(refusal(caster.pick, np.ones(1, "i2")).splitlines()) == 6
-            assert caster.pick(b"abc") == "bytes"
-            return np.ones(3, "i8").__dlpack__(**options)
-
-    assert "items: uint8 wanted, int64 given" in refusal(caster.pick, Calling())
-    assert caster.refused() == 0
-
-
-def test_if_the_last_overload_takes_no_view_pybind11_lists_the_signatures(caster):
-    said = refusal(caster.view_or_text, np.ones(2, "i8"))
-    assert "1. (arg0: devview.View[float32, (any,), host]) -> str" in said
-    assert "Invoked with" in said
-
-
-def test_an_overload_that_needs_no_copy_comes_first(caster):
-    assert caster.prefer(np.ones(3, "f4")) == "float32"
-    assert caster.prefer(np.ones(3, "f8")) == "float64"
-    assert caster.prefer(np.ones(3, "i2")) == "float32"
-    assert caster.prefer(1.5) == "number"
-    assert caster.either(np.ones(3)) == "float64"
-    assert caster.either(np.ones(3, "i2")) == "copied"
-
-
-def test_a_refused_view_does_not_hide_a_later_overload(caster):
-    # The first overload takes 1 as it is and refuses the view; the second has to convert it.
-    assert caster.late(1, np.ones(2)) == "float"
-    assert caster.late(1, np.ones(2, "f4")) == "int"
 
 
 # --- Copies, where the function allows them ---
@@ -474,15 +190,6 @@ def test_converted_is_an_implicit_transfer(caster):
         assert caster.converted(v.to("cpu")).tolist() == [0, 1, 2]
     assert "argument 'x' (devview.View): conversion of an argument: implicit copy of 12" in said
     assert caster.converted(v).tolist() == [0, 1, 2]
-
-
-def test_reason_is_of_this_call(caster):
-    a = np.zeros((2, 2), "f4")
-    assert "axes: 1 wanted" in refusal(caster.view_or_number, a)
-    assert caster.view_or_number(3) == 1
-    said = refusal(caster.many_rows, 5)
-    assert said == "many_rows(): argument 'all' (int): not as the signature says"
-    assert "axes: 1 wanted" in refusal(caster.many_rows, [a[0], a])
 
 
 # --- Threads ---

@@ -9,21 +9,15 @@ import numpy as np
 import pytest
 
 import devview as dv
-from extension import built
 from support import EMULATED, run_script
 
 pytestmark = pytest.mark.timeout(600)  # one process compiles, the others wait
 
 
-@pytest.fixture(scope="module")
-def module(tmp_path_factory):
-    return built(tmp_path_factory, "caster")
-
-
 @pytest.fixture
-def caster(module):
-    module.freed()  # what another test has left
-    return module
+def caster(caster):
+    caster.freed()  # what another test has left
+    return caster
 
 
 def test_a_vector_becomes_a_view_of_its_memory(caster):

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
-import json
 import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import devview as dv
+from devview.bench.cases import growth
 from support import DEVICES
 
 LIMIT = 256  # bytes of a view of up to two axes, with the collector's share
 COUNT = 5000
 FREE_LIST = 64  # dead objects that are kept for reuse, at most
 
-BENCH = Path(__file__).parents[2] / "bench"
+RECORD = 256  # bytes of an allocation's record, at most
+ROUNDING = 16  # what an allocator adds to an object: its size rounded up, a share of a pool
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="missing: /proc/self/statm")
 
 
-def load_growth():
-    spec = importlib.util.spec_from_file_location("growth", BENCH / "growth.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-growth = load_growth()
-
-
-def cube(ndim):
-    return np.zeros((2,) * ndim)
+def hand_overs(elements):
+    """Return hand-overs of one array of that many bytes: none of them should look at its items."""
+    array = np.empty(elements, "u1")
+    v = dv.view(array)
+    return {
+        "view": lambda: dv.view(array),
+        "slice": lambda: v[1:],
+        "memoryview": lambda: memoryview(v),
+        "cast": lambda: v.cast("b"),
+        "shape": lambda: v.shape,
+    }
 
 
 # --- Bytes of a view ---
@@ -48,35 +48,30 @@ def test_a_view_of_up_to_two_axes_takes_256_bytes_at_most(ndim, device):
     assert sys.getsizeof(v.T) <= LIMIT
 
 
-@pytest.mark.parametrize("make", ["import", "slice", "memoryview"])
-@pytest.mark.parametrize("ndim", [1, 2])
-def test_the_bytes_that_are_measured_are_those_that_the_object_tells(make, ndim):
-    a = cube(ndim)
-    parent = dv.view(memoryview(a) if make == "memoryview" else a)
-    makes = {
-        "import": lambda: dv.view(a),
-        "slice": lambda: parent[1:],
-        "memoryview": lambda: dv.view(memoryview(a)),
-    }
-    cost = growth.view_bytes(makes[make], COUNT)
-    held = sys.getsizeof(memoryview(a)) + 200 if make == "memoryview" else 0  # and its buffer
-    kept = LIMIT * FREE_LIST / COUNT  # of the objects that were there already
-    assert sys.getsizeof(parent) - kept <= cost["object_bytes"]
-    assert cost["object_bytes"] <= LIMIT + held
+@needs_proc
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_a_slice_of_up_to_three_axes_takes_the_object_alone(ndim):
+    size = sys.getsizeof(dv.zeros((2,) * ndim))
+    taken = growth.resident("lambda: p[1:]", COUNT, f"p = dv.zeros((2,) * {ndim})")
+    assert size <= taken <= size + ROUNDING
 
 
-@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
-def test_a_slice_of_up_to_three_axes_takes_no_memory_of_cpp():
-    for ndim in (1, 2, 3):
-        v = dv.view(cube(ndim))
-        assert growth.view_bytes(lambda v=v: v[1:], COUNT)["native_bytes"] == 0
+@needs_proc
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_an_import_takes_the_object_and_one_record(ndim):
+    setup = f"x = np.ones((2,) * {ndim})"
+    size = sys.getsizeof(dv.zeros((2,) * ndim))
+    assert size + ROUNDING < growth.resident("lambda: dv.view(x)", COUNT, setup) <= size + RECORD
 
 
-@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
-def test_an_import_takes_one_record_of_cpp():
-    a = cube(2)
-    per_view = growth.view_bytes(lambda: dv.view(a), COUNT)["native_bytes"]
-    assert 0 < per_view <= 256
+@needs_proc
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_an_import_of_a_memoryview_takes_no_more_than_that_memoryview_besides(ndim):
+    setup = f"x = np.ones((2,) * {ndim})"
+    its_own = growth.resident("lambda: memoryview(x)", COUNT, setup)
+    taken = growth.resident("lambda: dv.view(memoryview(x))", COUNT, setup)
+    size = sys.getsizeof(dv.zeros((2,) * ndim))
+    assert size + ROUNDING < taken - its_own <= size + RECORD
 
 
 @pytest.mark.parametrize("ndim", [3, 4, 64])
@@ -114,13 +109,13 @@ def blocks_of(call):
 )
 def test_the_blocks_of_an_operation_do_not_grow_with_the_items(operation, blocks):
     for elements in (2, 1000, 1_000_000):
-        call = growth.operations(elements)[operation]
+        call = hand_overs(elements)[operation]
         assert blocks_of(call) == pytest.approx(blocks, abs=(FREE_LIST + 10) / COUNT)
 
 
 @pytest.mark.parametrize("operation", ["view", "slice", "memoryview", "cast", "shape"])
 def test_a_result_that_goes_leaves_nothing(operation):
-    call = growth.operations(1000)[operation]
+    call = hand_overs(1000)[operation]
     for _ in range(100):
         call()
     tracemalloc.start()
@@ -133,13 +128,13 @@ def test_a_result_that_goes_leaves_nothing(operation):
         tracemalloc.stop()
 
 
-@pytest.mark.skipif(growth.native_bytes() is None, reason="missing: mallinfo2 of glibc")
+@needs_proc
 @pytest.mark.parametrize("ndim", [4, 8, 32])
 def test_a_slice_of_many_axes_takes_one_block_of_cpp(ndim):
-    v = dv.zeros((2,) * 4 + (1,) * (ndim - 4))
-    key = (slice(1, None),) * 4
-    layout = 2 * ndim * 8
-    assert layout <= growth.view_bytes(lambda: v[key], COUNT)["native_bytes"] <= layout + 32
+    parent = f"p = dv.zeros((2,) * 4 + (1,) * {ndim - 4})"
+    taken = growth.resident("lambda: p[1:, 1:, 1:, 1:]", COUNT, parent)
+    size = sys.getsizeof(dv.zeros((1,) * ndim))  # with its layout
+    assert size <= taken <= size + 2 * ROUNDING
 
 
 def test_slices_share_one_record():
@@ -328,27 +323,28 @@ def test_bytes_live_as_long_as_their_view():
     assert v.tolist() == [1, 2, 3]
 
 
-# --- What bench/growth.py hands to plots ---
+# --- What the harness hands to plots ---
 
 
-def test_growth_is_plain_data_with_a_row_for_each_number():
-    rows = {
-        "axes": growth.by_axes((0, 2, 5), count=200),
-        "elements": growth.by_elements((10, 1000)),
-        "live": growth.by_live_views((10, 500)),
+def test_each_line_of_growth_has_a_point_for_each_number():
+    lines = {}
+    for case in growth.CASES:
+        lines.setdefault((case.axis, case.series), []).append(case.x)
+    assert all(points == sorted(set(points)) for points in lines.values())
+    assert {axis for axis, _ in lines} >= {"axes", "elements", "views alive"}
+    assert lines["axes", "view(ndarray)"] == lines["axes", "slice of all axes"]
+    assert lines["axes", "view(ndarray)"][:3] == [0, 1, 2]
+    assert lines["axes", "view(ndarray)"][-1] == 64
+    assert lines["views alive", "one more view"][-1] == 10**6
+
+
+@needs_proc
+def test_the_harness_measures_slices_as_the_object_alone_and_views_with_their_record():
+    measured = {
+        case.series: eval(case.sides[0].code, case.make(True))
+        for case in growth.bytes_per_view()
+        if case.x == min(growth.MANY)
     }
-    read = json.loads(json.dumps(rows))
-    assert [row["axes"] for row in read["axes"]] == [0, 2, 5]
-    assert [row["elements"] for row in read["elements"]] == [10, 1000]
-    assert [(row["live"], row["of"]) for row in read["live"]] == [
-        (count, of) for count in (10, 500) for of in ("slices", "imports", "memoryviews")
-    ]
-    for row in (*read["axes"], *read["elements"], *read["live"]):
-        assert all(row[name] is not None for name in row if name.endswith("seconds"))
-
-
-def test_living_slices_take_the_object_alone():
-    rows = growth.by_live_views((1000,))
-    slices = next(row for row in rows if row["of"] == "slices")
-    assert slices["object_bytes"] <= LIMIT
-    assert not slices["native_bytes"]
+    size = sys.getsizeof(dv.zeros((2, 2)))
+    assert size <= measured["memory of a slice of a view"] <= min(size + ROUNDING, LIMIT)
+    assert size + ROUNDING < measured["memory of a view"] <= size + RECORD

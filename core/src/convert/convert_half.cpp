@@ -1,8 +1,7 @@
 // Halves to floats and back by the CPU's own instructions, NaNs bit for bit as without them.
 #include <algorithm>
 
-#include "src/convert/convert_runs.hpp"
-#include "src/copy/copy_rows.hpp"
+#include "src/convert/convert_float16.hpp"
 
 #if DEVVIEW_CPU_LEVELS
 #include "src/machine/x86_intrinsics.hpp"
@@ -11,36 +10,12 @@
 namespace devview::convert {
 namespace {
 
-constexpr SmallFloat kHalf = small_float(FloatKind::ieee);
 constexpr std::int64_t kHalfSize = 2;
 constexpr std::int64_t kFloatSize = 4;
 
-struct Decode {
-    template <cpu::Level>
-    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
-                                          std::int64_t count, const SmallFloat&) {
-        for (std::int64_t i = 0; i < count; ++i) {
-            rows::store(dst + i * kFloatSize,
-                        decode_float(kHalf, rows::load<std::uint16_t>(src + i * kHalfSize)));
-        }
-    }
-};
-
+using Decoded = RunCompiled<DecodeFloat16<FloatKind::ieee>>;
 template <typename From>
-struct Encode {
-    template <cpu::Level>
-    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
-                                          std::int64_t count, const SmallFloat&) {
-        constexpr std::int64_t kFrom = sizeof(From);
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::uint32_t code = encode_float(kHalf, rows::load<From>(src + i * kFrom));
-            rows::store(dst + i * kHalfSize, static_cast<std::uint16_t>(code));
-        }
-    }
-};
-
-using Decoded = RunCompiled<Decode>;
-using Encoded = RunCompiled<Encode<float>>;
+using Encoded = RunCompiled<EncodeFloat16<FloatKind::ieee, From>>;
 
 #if DEVVIEW_CPU_LEVELS
 
@@ -71,33 +46,27 @@ __attribute__((target("avx2,f16c"))) bool encode_block(char* dst, const char* sr
     return _mm256_movemask_ps(unordered) == 0;
 }
 
-void decode_halves(char* dst, const char* src, std::int64_t count, const SmallFloat& small) {
+using Block = bool (*)(char* dst, const char* src, std::int64_t count);
+
+template <Block block, Run by_hand, std::int64_t to_size, std::int64_t from_size>
+void run_blocks(char* dst, const char* src, std::int64_t count, const SmallFloat& small) {
     const std::int64_t whole = count - count % kLanes;
     for (std::int64_t at = 0; at < whole; at += kBlock) {
         const std::int64_t part = std::min(kBlock, whole - at);
-        char* const to = dst + at * kFloatSize;
-        const char* const from = src + at * kHalfSize;
-        if (!decode_block(to, from, part)) Decoded::avx2(to, from, part, small);
+        char* const to = dst + at * to_size;
+        const char* const from = src + at * from_size;
+        if (!block(to, from, part)) by_hand(to, from, part, small);
     }
-    Decoded::avx2(dst + whole * kFloatSize, src + whole * kHalfSize, count - whole, small);
+    by_hand(dst + whole * to_size, src + whole * from_size, count - whole, small);
 }
 
-void encode_halves(char* dst, const char* src, std::int64_t count, const SmallFloat& small) {
-    const std::int64_t whole = count - count % kLanes;
-    for (std::int64_t at = 0; at < whole; at += kBlock) {
-        const std::int64_t part = std::min(kBlock, whole - at);
-        char* const to = dst + at * kHalfSize;
-        const char* const from = src + at * kFloatSize;
-        if (!encode_block(to, from, part)) Encoded::avx2(to, from, part, small);
-    }
-    Encoded::avx2(dst + whole * kHalfSize, src + whole * kFloatSize, count - whole, small);
-}
-
-constexpr Runs kDecoded{Decoded::portable, decode_halves, decode_halves};
-constexpr Runs kEncoded{Encoded::portable, encode_halves, encode_halves};
+constexpr Run kDecode = run_blocks<decode_block, Decoded::avx2, kFloatSize, kHalfSize>;
+constexpr Run kEncode = run_blocks<encode_block, Encoded<float>::avx2, kHalfSize, kFloatSize>;
+constexpr Runs kDecoded{Decoded::portable, kDecode, kDecode};
+constexpr Runs kEncoded{Encoded<float>::portable, kEncode, kEncode};
 #else
 constexpr Runs kDecoded = Decoded::kAll;
-constexpr Runs kEncoded = Encoded::kAll;
+constexpr Runs kEncoded = Encoded<float>::kAll;
 #endif
 
 }  // namespace
@@ -106,7 +75,7 @@ Run decode_half_run(cpu::Level level) noexcept { return kDecoded.at(level); }
 
 Run encode_half_run(Number via, cpu::Level level) noexcept {
     if (via == Number::float32) return kEncoded.at(level);
-    return RunCompiled<Encode<double>>::kAll.at(level);
+    return Encoded<double>::kAll.at(level);
 }
 
 }  // namespace devview::convert

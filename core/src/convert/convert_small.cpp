@@ -1,36 +1,10 @@
 // Runs from and to small floats and 4-bit integers.
 #include <array>
 
-#include "src/convert/convert_runs.hpp"
-#include "src/copy/copy_rows.hpp"
+#include "src/convert/convert_float16.hpp"
 
 namespace devview::convert {
 namespace {
-
-// bfloat16 knows its format at compile time; the others share one loop.
-constexpr SmallFloat kBrain = small_float(FloatKind::bfloat16);
-
-struct DecodeBrain {
-    template <cpu::Level>
-    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
-                                          std::int64_t count, const SmallFloat&) {
-        for (std::int64_t i = 0; i < count; ++i)
-            rows::store(dst + 4 * i, decode_float(kBrain, rows::load<std::uint16_t>(src + 2 * i)));
-    }
-};
-
-template <typename From>
-struct EncodeBrain {
-    template <cpu::Level>
-    DEVVIEW_ALWAYS_INLINE static void run(char* __restrict dst, const char* __restrict src,
-                                          std::int64_t count, const SmallFloat&) {
-        constexpr std::int64_t kFrom = sizeof(From);
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::uint32_t code = encode_float(kBrain, rows::load<From>(src + i * kFrom));
-            rows::store(dst + 2 * i, static_cast<std::uint16_t>(code));
-        }
-    }
-};
 
 // One byte has 256 values.
 void decode_bytes(char* __restrict dst, const char* __restrict src, std::int64_t count,
@@ -62,7 +36,8 @@ struct EncodeBytes {
 
 template <typename From>
 Run encode_small(FloatKind kind, cpu::Level level) noexcept {
-    if (kind == FloatKind::bfloat16) return RunCompiled<EncodeBrain<From>>::kAll.at(level);
+    if (kind == FloatKind::bfloat16)
+        return RunCompiled<EncodeFloat16<FloatKind::bfloat16, From>>::kAll.at(level);
     return RunCompiled<EncodeBytes<From>>::kAll.at(level);
 }
 
@@ -91,7 +66,8 @@ Run decode_run(const NumberType& from, cpu::Level level) noexcept {
     if (from.number == Number::int4) return decode_nibbles<true>;
     if (from.number == Number::uint4) return decode_nibbles<false>;
     if (from.float_kind == FloatKind::ieee) return decode_half_run(level);
-    if (from.float_kind == FloatKind::bfloat16) return RunCompiled<DecodeBrain>::kAll.at(level);
+    if (from.float_kind == FloatKind::bfloat16)
+        return RunCompiled<DecodeFloat16<FloatKind::bfloat16>>::kAll.at(level);
     return decode_bytes;
 }
 

@@ -5,6 +5,7 @@
 
 #include "src/checked.hpp"
 #include "src/layout/layout_check.hpp"
+#include "src/machine/cpu_features.hpp"
 
 namespace devview {
 namespace {
@@ -104,6 +105,7 @@ CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool
     plan.dst_shift = 0;
     plan.src_shift = 0;
     if (unit == 0 || dst.size() == 0) return plan;
+    check_cpu_kind();
     take_axes(plan, dst, src, reorder, pairs);
     if (reorder) sort_axes(plan, pairs);
     merge_axes(plan);

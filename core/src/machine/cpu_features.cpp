@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <string>
+
+#include "devview/error.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
@@ -12,11 +16,19 @@
 namespace devview {
 namespace {
 
-CpuKind asked_kind() noexcept {
-    const char* const asked = std::getenv("DEVVIEW_CPU");
-    if (asked != nullptr && std::strcmp(asked, "portable") == 0) return CpuKind::portable;
-    if (asked != nullptr && std::strcmp(asked, "avx2") == 0) return CpuKind::avx2;
-    return CpuKind::avx512;
+/// None: no word that is known.
+std::optional<CpuKind> kind_of(const char* text) noexcept {
+    if (text == nullptr || *text == '\0') return CpuKind::avx512;
+    if (std::strcmp(text, "portable") == 0) return CpuKind::portable;
+    if (std::strcmp(text, "avx2") == 0) return CpuKind::avx2;
+    if (std::strcmp(text, "avx512") == 0) return CpuKind::avx512;
+    return std::nullopt;
+}
+
+bool refuse_unknown_kind() {
+    const char* const text = std::getenv("DEVVIEW_CPU");
+    if (kind_of(text)) return true;
+    throw LayoutError("DEVVIEW_CPU: \"" + std::string(text) + "\", portable, avx2 or avx512");
 }
 
 }  // namespace
@@ -40,8 +52,11 @@ CpuKind detected_cpu_kind() noexcept {
 }
 
 CpuKind cpu_kind() noexcept {
-    static const CpuKind kind = std::min(asked_kind(), detected_cpu_kind());
+    static const CpuKind kind = std::min(
+        kind_of(std::getenv("DEVVIEW_CPU")).value_or(CpuKind::avx512), detected_cpu_kind());
     return kind;
 }
+
+void check_cpu_kind() { [[maybe_unused]] static const bool known = refuse_unknown_kind(); }
 
 }  // namespace devview

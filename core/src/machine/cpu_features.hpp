@@ -8,8 +8,12 @@ namespace devview {
 enum class CpuKind { portable, avx2, avx512 };
 
 /// The best kind that this CPU and this build have, or less where DEVVIEW_CPU=portable|avx2|avx512
-/// asks for it. Read once.
+/// asks for it; of another word nothing is taken. Read once.
 CpuKind cpu_kind() noexcept;
+
+/// What plans work asks first: loops that run it cannot throw.
+/// @throws LayoutError  DEVVIEW_CPU is none of its words.
+void check_cpu_kind();
 
 /// What the CPU has, whatever DEVVIEW_CPU says.
 CpuKind detected_cpu_kind() noexcept;

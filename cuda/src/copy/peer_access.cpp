@@ -13,8 +13,6 @@ namespace devview::cuda {
 
 namespace {
 
-constexpr int kMaxDevices = 64;
-
 enum class Access : unsigned char { unknown, refused, granted };
 
 using Row = std::array<std::atomic<Access>, kMaxDevices>;

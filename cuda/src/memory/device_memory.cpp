@@ -20,8 +20,6 @@ namespace devview::cuda {
 
 namespace {
 
-constexpr int kMaxDevices = 64;
-
 /// Bit k: the pool of device k keeps freed memory.
 std::atomic<std::uint64_t> caching_pools{0};
 

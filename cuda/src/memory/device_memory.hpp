@@ -9,6 +9,9 @@
 
 namespace devview::cuda {
 
+/// Devices that anything is remembered of: a bit each, where bits do.
+constexpr int kMaxDevices = 64;
+
 /// See devview::allocate. `uses`: another book of streams than make_uses() keeps.
 std::shared_ptr<Allocation> allocate_device(std::size_t nbytes, int id, const Stream& stream,
                                             std::unique_ptr<StreamUses> uses = {});

@@ -63,14 +63,7 @@ bool matches(cudaMemoryType type, DeviceType device) noexcept {
 }
 
 void require_byte(const char* data, Device device) {
-    cudaPointerAttributes told{};
-    const cudaError_t status = runtime().PointerGetAttributes(&told, data);
-    if (status == cudaErrorInvalidValue) {  // CUDA before 11, for memory it does not know
-        clear_error(status);
-        told.type = cudaMemoryTypeUnregistered;
-    } else {
-        check(status, "pointer attributes");
-    }
+    const cudaPointerAttributes told = pointer_attributes(data);
     const std::string where =
         "address " + std::to_string(reinterpret_cast<std::uintptr_t>(data)) + ": ";
     if (!matches(told.type, device.type)) {

@@ -78,4 +78,15 @@ bool check_ready(cudaError_t status, const char* call) {
     return true;
 }
 
+cudaPointerAttributes pointer_attributes(const void* address) {
+    cudaPointerAttributes told{};
+    const cudaError_t status = runtime().PointerGetAttributes(&told, address);
+    if (status == cudaErrorInvalidValue) {  // CUDA before 11, for memory it does not know
+        clear_error(status);
+        return {};
+    }
+    check(status, "pointer attributes");
+    return told;
+}
+
 }  // namespace devview::cuda

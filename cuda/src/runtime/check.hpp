@@ -21,6 +21,10 @@ bool in_forked_child() noexcept;
 /// cudaErrorNotReady is an answer, not a failure. True: done; throws DeviceError for real failures.
 bool check_ready(cudaError_t status, const char* call);
 
+/// What the runtime knows of an address: of type cudaMemoryTypeUnregistered where it knows nothing,
+/// which is an error before CUDA 11. @throws DeviceError.
+cudaPointerAttributes pointer_attributes(const void* address);
+
 /// The thread gives something back: nobody catches what it throws meanwhile.
 class Releasing {
 public:

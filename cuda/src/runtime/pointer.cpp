@@ -8,13 +8,7 @@ namespace devview::cuda {
 
 PointerPlace place_of(const void* address) {
     require_device(0);
-    cudaPointerAttributes told{};
-    const cudaError_t status = runtime().PointerGetAttributes(&told, address);
-    if (status == cudaErrorInvalidValue) {  // CUDA before 11, for memory it does not know
-        clear_error(status);
-        return {};
-    }
-    check(status, "pointer attributes");
+    const cudaPointerAttributes told = pointer_attributes(address);
     switch (told.type) {
         case cudaMemoryTypeHost:
             return {Device{DeviceType::cuda_host, 0}, told.device};

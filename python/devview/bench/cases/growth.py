@@ -76,6 +76,7 @@ import devview as dv
 
 a = np.ones((2, 2), "f4")
 v = dv.view(a)
+{setup}
 make = {make}
 first = [make() for _ in range(1000)]
 kept = [None] * {count}
@@ -92,9 +93,14 @@ print((pages() - before) * resource.getpagesize() / {count})
 """
 
 
-def resident(make: str, count: int) -> float:
-    """Return the bytes of resident memory that each of so many objects takes; needs Linux."""
-    command = [sys.executable, "-c", RESIDENT.format(make=make, count=count)]
+def resident(make: str, count: int, setup: str = "pass") -> float:
+    """Return the bytes of resident memory that each of so many results of make() takes.
+
+    Python's and those of C++, with what both allocators add; needs Linux. `make` is an expression
+    of np, dv, an array `a`, a view `v` of it, and of what the statement `setup` makes.
+    """
+    code = RESIDENT.format(make=make, count=count, setup=setup)
+    command = [sys.executable, "-c", code]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -77,183 +77,130 @@ def cupy(quick: bool) -> dict[str, Any]:
     return {"view": dv.view, "cupy": cupy, "c": c, "vc": dv.view(c)}
 
 
-def bare(name: str) -> Side:
-    """Return the limit: a builtin function that takes the argument and answers True."""
-    return Side(BARE, f"callable({name})", "limit")
-
-
 def start(quick: bool) -> dict[str, Any]:
     """Return what starts an interpreter with some code."""
     return {"run": lambda code: subprocess.run([sys.executable, "-c", code], check=True)}
 
 
+# What makes the arrays of a library; "" needs none but NumPy.
+MAKES = {"": host, "tvm-ffi": tvm, "cuda.core": core, "JAX": jax, "PyTorch": torch, "CuPy": cupy}
+
+
+def hand_over(
+    name: str,
+    argument: str,
+    ours: str,
+    peers: dict[str, str],
+    library: str = "",
+    at_most: dict[str, float] | None = None,
+) -> Case:
+    """Return the case of handing over `argument` by the statement `ours`.
+
+    `peers` and `at_most`: by label, the same by others, and the ratios that are promised. The limit
+    is a builtin function that takes the argument and answers True.
+    """
+    return Case(
+        "hand-over",
+        name,
+        (
+            Side("devview", ours, "ours", library),
+            *(Side(label, code, library=library) for label, code in peers.items()),
+            Side(BARE, f"callable({argument})", "limit"),
+        ),
+        MAKES[library],
+        tuple(Promise(label, at_most=ratio) for label, ratio in (at_most or {}).items()),
+    )
+
+
 CASES = (
-    Case(
-        "hand-over",
+    hand_over(
         "view of an ndarray",
-        (
-            Side("devview", "view(a)", "ours"),
-            Side("memoryview(ndarray)", "memoryview(a)"),
-            Side("np.from_dlpack", "np.from_dlpack(a)"),
-            bare("a"),
-        ),
-        host,
-        (Promise("memoryview(ndarray)", at_most=0.7),),
+        "a",
+        "view(a)",
+        {"memoryview(ndarray)": "memoryview(a)", "np.from_dlpack": "np.from_dlpack(a)"},
+        at_most={"memoryview(ndarray)": 0.7},
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "view of an ndarray, beside tvm-ffi",
-        (
-            Side("devview", "view(a)", "ours", "tvm-ffi"),
-            Side("tvm_ffi.from_dlpack", "tvm_ffi.from_dlpack(a)", library="tvm-ffi"),
-            bare("a"),
-        ),
-        tvm,
+        "a",
+        "view(a)",
+        {"tvm_ffi.from_dlpack": "tvm_ffi.from_dlpack(a)"},
+        "tvm-ffi",
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "view of an ndarray, beside cuda.core",
-        (
-            Side("devview", "view(a)", "ours", "cuda.core"),
-            Side(
-                "StridedMemoryView.from_dlpack",
-                "StridedMemoryView.from_dlpack(a, stream_ptr=-1)",
-                library="cuda.core",
-            ),
-            Side(
-                "StridedMemoryView.from_any_interface",
-                "StridedMemoryView.from_any_interface(a, stream_ptr=-1)",
-                library="cuda.core",
-            ),
-            bare("a"),
-        ),
-        core,
+        "a",
+        "view(a)",
+        {
+            f"StridedMemoryView.{way}": f"StridedMemoryView.{way}(a, stream_ptr=-1)"
+            for way in ("from_dlpack", "from_any_interface")
+        },
+        "cuda.core",
     ),
-    Case(
-        "hand-over",
-        "view of a bytearray",
-        (Side("devview", "view(b)", "ours"), Side("memoryview", "memoryview(b)"), bare("b")),
-        host,
-    ),
-    Case(
-        "hand-over",
+    hand_over("view of a bytearray", "b", "view(b)", {"memoryview": "memoryview(b)"}),
+    hand_over(
         "view, used and released",
-        (
-            Side("devview", "with view(a): pass", "ours"),
-            Side("memoryview(ndarray)", "with memoryview(a): pass"),
-            bare("a"),
-        ),
-        host,
-        (Promise("memoryview(ndarray)", at_most=0.85),),
+        "a",
+        "with view(a): pass",
+        {"memoryview(ndarray)": "with memoryview(a): pass"},
+        at_most={"memoryview(ndarray)": 0.85},
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "view of a tvm-ffi tensor",
-        (
-            Side("devview", "view(t)", "ours", "tvm-ffi"),
-            Side("tvm_ffi.from_dlpack", "tvm_ffi.from_dlpack(t)", library="tvm-ffi"),
-            bare("t"),
-        ),
-        tvm,
-        (Promise("tvm_ffi.from_dlpack", at_most=0.6),),
+        "t",
+        "view(t)",
+        {"tvm_ffi.from_dlpack": "tvm_ffi.from_dlpack(t)"},
+        "tvm-ffi",
+        at_most={"tvm_ffi.from_dlpack": 0.6},
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "view of a JAX array",
-        (
-            Side("devview", "view(j)", "ours", "JAX"),
-            Side("np.from_dlpack", "np.from_dlpack(j)", library="JAX"),
-            Side("memoryview", "memoryview(j)", library="JAX"),
-            bare("j"),
-        ),
-        jax,
+        "j",
+        "view(j)",
+        {"np.from_dlpack": "np.from_dlpack(j)", "memoryview": "memoryview(j)"},
+        "JAX",
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "view of a PyTorch tensor",
-        (
-            Side("devview", "view(p)", "ours", "PyTorch"),
-            Side("torch.from_dlpack", "torch.from_dlpack(p)", library="PyTorch"),
-            Side("tensor.numpy()", "p.numpy()", library="PyTorch"),
-            bare("p"),
-        ),
-        torch,
+        "p",
+        "view(p)",
+        {"torch.from_dlpack": "torch.from_dlpack(p)", "tensor.numpy()": "p.numpy()"},
+        "PyTorch",
     ),
-    Case(
-        "hand-over",
-        "view of a CuPy array",
-        (
-            Side("devview", "view(c)", "ours", "CuPy"),
-            Side("cupy.from_dlpack", "cupy.from_dlpack(c)", library="CuPy"),
-            bare("c"),
-        ),
-        cupy,
+    hand_over(
+        "view of a CuPy array", "c", "view(c)", {"cupy.from_dlpack": "cupy.from_dlpack(c)"}, "CuPy"
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "CuPy takes a view",
-        (
-            Side("devview", "cupy.from_dlpack(vc)", "ours", "CuPy"),
-            Side("its own array", "cupy.from_dlpack(c)", library="CuPy"),
-            bare("vc"),
-        ),
-        cupy,
+        "vc",
+        "cupy.from_dlpack(vc)",
+        {"its own array": "cupy.from_dlpack(c)"},
+        "CuPy",
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "memoryview of a view",
-        (
-            Side("devview", "memoryview(v2)", "ours"),
-            Side("memoryview(bytearray)", "memoryview(b)"),
-            Side("memoryview(ndarray)", "memoryview(a)"),
-            bare("v2"),
-        ),
-        host,
-        (
-            Promise("memoryview(bytearray)", at_most=1.1),
-            Promise("memoryview(ndarray)", at_most=0.8),
-        ),
+        "v2",
+        "memoryview(v2)",
+        {"memoryview(bytearray)": "memoryview(b)", "memoryview(ndarray)": "memoryview(a)"},
+        at_most={"memoryview(bytearray)": 1.1, "memoryview(ndarray)": 0.8},
     ),
-    Case(
-        "hand-over",
-        "NumPy takes a view",
-        (
-            Side("devview", "np.asarray(v2)", "ours"),
-            Side("np.asarray(memoryview)", "np.asarray(m2)"),
-            bare("v2"),
-        ),
-        host,
+    hand_over(
+        "NumPy takes a view", "v2", "np.asarray(v2)", {"np.asarray(memoryview)": "np.asarray(m2)"}
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "tvm-ffi takes a view",
-        (
-            Side("devview", "tvm_ffi.from_dlpack(v2)", "ours", "tvm-ffi"),
-            Side("of an ndarray", "tvm_ffi.from_dlpack(a)", library="tvm-ffi"),
-            bare("v2"),
-        ),
-        tvm,
+        "v2",
+        "tvm_ffi.from_dlpack(v2)",
+        {"of an ndarray": "tvm_ffi.from_dlpack(a)"},
+        "tvm-ffi",
     ),
-    Case(
-        "hand-over",
+    hand_over(
         "DLPack capsule",
-        (
-            Side("devview", "v2.__dlpack__(max_version=new)", "ours"),
-            Side("ndarray's", "a.__dlpack__(max_version=new)"),
-            bare("v2"),
-        ),
-        host,
+        "v2",
+        "v2.__dlpack__(max_version=new)",
+        {"ndarray's": "a.__dlpack__(max_version=new)"},
     ),
-    Case(
-        "hand-over",
-        "DLPack capsule, legacy",
-        (
-            Side("devview", "v2.__dlpack__()", "ours"),
-            Side("ndarray's", "a.__dlpack__()"),
-            bare("v2"),
-        ),
-        host,
-    ),
+    hand_over("DLPack capsule, legacy", "v2", "v2.__dlpack__()", {"ndarray's": "a.__dlpack__()"}),
     Case(
         "hand-over",
         "start Python, import devview",
