@@ -123,7 +123,7 @@ public:
         width_ = std::min(task.across.extent,
                           std::clamp<std::int64_t>(kStripBytes / reach, 16 / unit, kMostColumns));
         // Rows that are picked from the source one item at a time want to be long.
-        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 4;
+        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 8;
         width_ = std::max(width_, std::min(task.across.extent, least));
         if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
