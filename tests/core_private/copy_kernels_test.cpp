@@ -49,6 +49,7 @@ std::vector<const Kernels*> usable_kernels() {
 
 struct Calls {
     std::array<int, 5> transpose{};
+    std::array<int, 5> lines{};
     std::array<int, 5> squares{};
     std::array<int, 5> shifted{};
     int program = 0;
@@ -67,6 +68,13 @@ void count_transpose(char* dst, const std::int64_t* dst_at, const char* src,
                      const std::int64_t* src_at, std::int64_t rows, std::int64_t columns) noexcept {
     ++calls.transpose[kSize];
     counted->transpose[kSize](dst, dst_at, src, src_at, rows, columns);
+}
+
+template <std::size_t kSize>
+void count_lines(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
+                 std::int64_t rows, std::int64_t columns) noexcept {
+    ++calls.lines[kSize];
+    counted->transpose_lines[kSize](dst, dst_at, src, src_at, rows, columns);
 }
 
 template <std::size_t kSize>
@@ -98,6 +106,7 @@ void count_rows(const copy::RowPlane& plane) noexcept {
 template <std::size_t... kSize>
 void count_sizes(Kernels& counting, std::index_sequence<kSize...> /*sizes*/) {
     ((counting.transpose[kSize] = count_transpose<kSize>,
+      counting.transpose_lines[kSize] = count_lines<kSize>,
       counting.stream_squares[kSize] = count_squares<kSize>,
       counting.stream_shifted[kSize] = count_shifted<kSize>,
       counting.run_rows[kSize] = count_rows<kSize>),
@@ -215,13 +224,35 @@ TEST(CopyKernels, TransposesOfEveryPowerOfTwoAreSquares) {
         for (std::size_t size = 0; size < 5; ++size) {
             const std::int64_t itemsize = std::int64_t{1} << size;
             for (const auto& [rows, columns] :
-                 {std::pair(16, 16), std::pair(17, 129), std::pair(200, 33), std::pair(512, 40)}) {
+                 {std::pair(16, 16), std::pair(17, 129), std::pair(200, 33), std::pair(500, 40)}) {
                 const Kernels counting_kernels = counting(*kernels);
                 EXPECT_EQ(copied(counting_kernels, dense({rows, columns}, itemsize),
                                  columns_first(rows, columns, itemsize), itemsize, 0),
                           Route::blocks);
                 EXPECT_GE(calls.transpose[size], 1) << kernels->name << " " << itemsize;
                 EXPECT_EQ(calls.stream + calls.fence + calls.program, 0);
+            }
+        }
+    }
+}
+
+TEST(CopyKernels, RowsThatMeetInTheCachesAreReadByWholeLines) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            for (const std::int64_t rows : {16 / itemsize, 64 / itemsize, std::int64_t{67}}) {
+                for (const std::int64_t columns :
+                     {16 / itemsize, 64 / itemsize, std::int64_t{40}, std::int64_t{300}}) {
+                    if (std::max(rows, columns) <= 32) continue;  // done before others have chosen
+                    const Layout from = strided({columns, rows}, {itemsize, 4096}, itemsize);
+                    for (const int misaligned : {0, 3}) {
+                        const Kernels counting_kernels = counting(*kernels);
+                        copied(counting_kernels, dense({columns, rows}, itemsize), from, itemsize,
+                               0, misaligned);
+                        EXPECT_EQ(calls.lines[size] > 0, rows >= 16 / itemsize) << itemsize;
+                        EXPECT_EQ(calls.transpose[size], 0);
+                    }
+                }
             }
         }
     }

@@ -17,26 +17,15 @@ namespace copy {
 
 namespace {
 
-/// From here on what is moved, read and written halved, drives more out of the caches than it
-/// leaves in them for the reader.
+/// From here on what is written drives more out of the caches than it leaves in them for the
+/// reader.
 constexpr std::int64_t kStreamBytes = 8 << 20;
 
-/// Bytes of the source's lines that are read for each unit, about: those between units along the
-/// axis where they are nearest.
-std::int64_t read_for_unit(const CopyPlan& plan) noexcept {
-    std::int64_t nearest = std::max(kLine, plan.unit);
-    for (int k = 0; k < plan.ndim; ++k) {
-        const auto step = checked::magnitude(plan.src_strides[k]);
-        if (step != 0 && step < static_cast<std::uint64_t>(nearest))
-            nearest = static_cast<std::int64_t>(step);
-    }
-    return plan.ndim == 0 ? plan.unit : std::max(nearest, plan.unit);
-}
-
-bool is_streamed(const CopyPlan& plan, std::int64_t whole) noexcept {
-    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
-    if (nbytes >= kStreamBytes || nbytes < kStreamBytes / 2) return nbytes >= kStreamBytes;
-    return nbytes / plan.unit * (plan.unit + read_for_unit(plan)) >= 2 * kStreamBytes;
+/// True if a copy of `nbytes` goes past the caches: rows count what is read, too, and half of both.
+bool is_streamed(const Task& task, std::int64_t nbytes) noexcept {
+    if (nbytes >= kStreamBytes || task.inner != Inner::rows) return nbytes >= kStreamBytes;
+    const auto read = static_cast<std::int64_t>(checked::magnitude(task.along.axes[0].src));
+    return nbytes / task.unit * (task.unit + read) >= 2 * kStreamBytes;
 }
 
 /// One block of few units, which is done before others have chosen how.
@@ -88,18 +77,19 @@ Route run_plan(const CopyPlan& plan, char* dst, const char* src, std::int64_t wh
     if (plan.count == 0) return Route::none;
     dst += plan.dst_shift;
     src += plan.src_shift;
-    const bool streams = is_streamed(plan, whole);
+    const std::int64_t nbytes = std::max(whole, plan.count * plan.unit);
     if (run_small(plan, dst, src, kernels)) return Route::blocks;
-    if (plan.ndim == 0 && !streams) {
+    if (plan.ndim == 0 && nbytes < kStreamBytes) {
         std::memcpy(dst, src, static_cast<std::size_t>(plan.unit));
         return Route::dense;
     }
-    if (run_repeats(plan, kernels, dst, src, streams)) {
-        if (streams) kernels.fence();
+    if (run_repeats(plan, kernels, dst, src, nbytes >= kStreamBytes)) {
+        if (nbytes >= kStreamBytes) kernels.fence();
         return Route::repeats;
     }
     Task task;
     arrange_task(plan, kernels, task);
+    const bool streams = is_streamed(task, nbytes);
     const Route route = streams ? stream_plan(plan, task, kernels, dst, src) : Route::none;
     if (route != Route::none) {
         kernels.fence();

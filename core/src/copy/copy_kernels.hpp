@@ -65,6 +65,8 @@ struct RowPlane {
 struct Kernels {
     const char* name;
     Transpose transpose[5];  ///< of items of 1, 2, 4, 8, 16 bytes
+    /// The same where rows of the source fall into few sets of the caches.
+    Transpose transpose_lines[5];
     StreamSquares stream_squares[5];
     StreamShifted stream_shifted[5];
     void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes

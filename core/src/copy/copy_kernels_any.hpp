@@ -79,6 +79,21 @@ inline void transpose_lanes(char* dst, const std::int64_t* dst_at, const char* s
     }
 }
 
+/// As transpose(); lines of the source are read whole, those of one column of them after another.
+template <typename T, Transpose kRest, std::size_t kSide = 16 / sizeof(T)>
+void transpose_lines(char* dst, const std::int64_t* dst_at, const char* src,
+                     const std::int64_t* src_at, std::int64_t rows, std::int64_t columns) noexcept {
+    constexpr std::int64_t kItem = 16 / kSide;
+    constexpr std::int64_t kItems = kLine / kItem;
+    std::int64_t j = 0;
+    for (; columns >= kItems && j + kItems <= rows; j += kItems)
+        write_rows<T, kSide>(dst + j * kItem, dst_at, src, src_at + j, columns);
+    if (j == rows) return;
+    constexpr auto kLeast = static_cast<std::int64_t>(kSide);
+    j = rows - j < kLeast ? rows - kLeast : j;
+    kRest(dst + j * kItem, dst_at, src, src_at + j, rows - j, columns);
+}
+
 #if defined(__AVX2__)
 /// One phase of a period, or of two at once: the second in the upper lane.
 template <int kWindows>
@@ -260,14 +275,19 @@ constexpr Kernels make_kernels(const char* name) noexcept {
     kernels.transpose[2] = transpose<std::uint32_t>;
     kernels.transpose[3] = transpose<std::uint64_t>;
     kernels.transpose[4] = transpose_lanes;
+    kernels.transpose_lines[0] = transpose_lines<std::uint8_t, transpose<std::uint8_t>>;
     kernels.stream_squares[0] = stream_squares<std::uint8_t>;
     kernels.stream_shifted[0] = stream_shifted<std::uint8_t>;
+    kernels.transpose_lines[1] = transpose_lines<std::uint16_t, transpose<std::uint16_t>>;
     kernels.stream_squares[1] = stream_squares<std::uint16_t>;
     kernels.stream_shifted[1] = stream_shifted<std::uint16_t>;
+    kernels.transpose_lines[2] = transpose_lines<std::uint32_t, transpose<std::uint32_t>>;
     kernels.stream_squares[2] = stream_squares<std::uint32_t>;
     kernels.stream_shifted[2] = stream_shifted<std::uint32_t>;
+    kernels.transpose_lines[3] = transpose_lines<std::uint64_t, transpose<std::uint64_t>>;
     kernels.stream_squares[3] = stream_squares<std::uint64_t>;
     kernels.stream_shifted[3] = stream_shifted<std::uint64_t>;
+    kernels.transpose_lines[4] = transpose_lines<std::uint64_t, transpose_lanes, 1>;
     kernels.stream_squares[4] = stream_squares<std::uint64_t, 1>;
     kernels.stream_shifted[4] = stream_shifted<std::uint64_t, 1>;
     kernels.run_rows[0] = run_rows<std::uint8_t, 1>;

@@ -107,24 +107,49 @@ inline void fetch_lines(const char* src, const std::int64_t* src_at, std::int64_
         __builtin_prefetch(src + src_at[k] + kAhead, 0, 2);
 }
 
-/// From the second square on, lines of the source are read from their start in the first row. The
-/// squares at either end are done together with some columns of their neighbours.
+/// Calls run(first) for the squares of a row of them. From the second on, lines of the source are
+/// read from their start in the first row; the squares at either end are done together with some
+/// columns of their neighbours.
+template <typename Part, std::int64_t kItem, typename Fetch, typename Run>
+inline void each_square(const char* src, const std::int64_t* src_at, std::int64_t columns,
+                        const Fetch& fetch, const Run& run) noexcept {
+    constexpr std::int64_t kItems = kLine / kItem;
+    const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
+    const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / kItem;
+    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems) {
+        if (i >= 0) fetch(src + i * kItem);
+        for (std::int64_t k = i; k < i + kItems && k < columns; k += Part::kColumns) {
+            const std::int64_t most = columns - Part::kColumns;
+            run(k < 0 ? 0 : k < most ? k : most);
+        }
+    }
+}
+
 template <typename T, std::size_t kSide, int kLines>
 inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
                         const std::int64_t* src_at, std::int64_t columns) noexcept {
     using Part = LineSquare<T, kSide, kLines>;
     constexpr std::int64_t kItem = 16 / kSide;
-    constexpr std::int64_t kItems = kLine / kItem;
-    const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
-    const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / kItem;
-    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems) {
-        if (i >= 0) fetch_lines(src + i * kItem, src_at, kLines * kItems);
-        for (std::int64_t k = i; k < i + kItems && k < columns; k += Part::kColumns) {
-            const std::int64_t most = columns - Part::kColumns;
-            const std::int64_t first = k < 0 ? 0 : k < most ? k : most;
-            Part::run(dst, dst_at + first, src + first * kItem, src_at, stream_vector);
-        }
-    }
+    each_square<Part, kItem>(
+        src, src_at, columns,
+        [&](const char* from) { fetch_lines(from, src_at, kLines * kLine / kItem); },
+        [&](std::int64_t i) {
+            Part::run(dst, dst_at + i, src + i * kItem, src_at, stream_vector);
+        });
+}
+
+/// As many rows as a line has items, to where they stay in the caches.
+template <typename T, std::size_t kSide>
+inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
+                       const std::int64_t* src_at, std::int64_t columns) noexcept {
+    using Part = LineSquare<T, kSide, 1>;
+    constexpr std::int64_t kItem = 16 / kSide;
+    each_square<Part, kItem>(
+        src, src_at, columns, [](const char* /*from*/) {},
+        [&](std::int64_t i) {
+            Part::run(dst, dst_at + i, src + i * kItem, src_at,
+                      [](char* to, const Lanes& value) { store_vector(to, value); });
+        });
 }
 
 template <typename T, std::size_t kSide = 16 / sizeof(T)>

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::int64_t kMostRows = 1024;   // of the source in a block
 constexpr std::int64_t kMostColumns = 64;  // rows of the destination in a strip
+constexpr std::int64_t kMostLong = 256;    // where whole lines of the source are read along
 constexpr std::int64_t kSlack = 16;        // most that goes with the last block beyond its size
 constexpr std::int64_t kStripBytes = 128;  // of the source that are read along a strip
 constexpr std::int64_t kBlock = 32 << 10;  // bytes of a block, in the first cache
@@ -116,15 +117,23 @@ void run_rows(const Task& task, const Kernels& kernels, char* dst, const char* s
 
 class TaskRun {
 public:
-    TaskRun(const Task& task, const Kernels& kernels) noexcept : task_(task), kernels_(kernels) {
+    TaskRun(const Task& task, const Kernels& kernels, bool streams) noexcept
+        : task_(task), kernels_(kernels) {
         const std::int64_t unit = task.unit;
         across_ = across_step(task);
         const std::int64_t reach = std::max(unit, across_);  // of the source for each column
         width_ = std::min(task.across.extent,
                           std::clamp<std::int64_t>(kStripBytes / reach, 16 / unit, kMostColumns));
         // Rows that are picked from the source one item at a time want to be long.
-        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 4;
+        const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 8;
         width_ = std::max(width_, std::min(task.across.extent, least));
+        if (task.inner == Inner::transpose && task.along.ndim == 1 && across_ == unit) {
+            // Lines that far apart fall into so few sets of the first cache that they drive each
+            // other out before they are read to their ends.
+            const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
+            meets_ = task.along.axes[0].src % conflicts == 0;
+            if (meets_ && !streams) width_ = std::min(task.across.extent, kMostLong);
+        }
         if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
             height_ =
@@ -133,13 +142,7 @@ public:
             height_ =
                 std::clamp<std::int64_t>(kBlock / (width_ * reach), kLine, kMostRows) & -kLine;
         }
-        if (task.inner == Inner::transpose && task.along.ndim == 1) {
-            // Lines that far apart fall into so few sets of the first cache that they drive each
-            // other out before they are read to their ends.
-            const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
-            stages_ = task.along.axes[0].src % conflicts == 0;
-        }
-        stages_ = stages_ || (task.inner == Inner::transpose && across_ != unit);
+        stages_ = task.inner == Inner::transpose && across_ != unit;
         const bool squares = task.inner == Inner::transpose || task.inner == Inner::narrow;
         fetches_ = task.ahead > 0 && (squares || task.inner == Inner::moves);
         slack_ = squares ? 16 / unit - 1 : 0;
@@ -264,7 +267,10 @@ private:
         if (task_.inner == Inner::moves) return moves(dst, dst_at, src, src_at, rows, columns);
         if (task_.inner == Inner::narrow) return narrow(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
-        if (!stages_) return kernels_.transpose[size](dst, dst_at, src, src_at, rows, columns);
+        if (!stages_) {
+            const Transpose* const squares = meets_ ? kernels_.transpose_lines : kernels_.transpose;
+            return squares[size](dst, dst_at, src, src_at, rows, columns);
+        }
         const std::int64_t width = columns * task_.unit;
         const std::int64_t pitch = (width + kLine - 1) & -kLine;
         stage_rows(tile_, pitch, src, src_at, rows, columns, task_.unit, across_, kernels_);
@@ -339,11 +345,12 @@ private:
     std::int64_t height_;
     std::int64_t across_;
     std::int64_t slack_;
-    bool stages_ = false;
+    bool meets_ = false;
+    bool stages_;
     bool fetches_;
     bool fills_;
     bool one_block_;
-    std::int64_t dst_at_[kMostColumns + kSlack];
+    std::int64_t dst_at_[kMostLong + kSlack];
     std::int64_t src_at_[kMostRows + kSlack];
     std::int64_t tile_at_[kMostRows + kSlack];
     std::int64_t made_at_[kMostColumns + kSlack];
@@ -371,7 +378,7 @@ Route run_task(const Task& task, const Kernels& kernels, char* dst, const char* 
         return streams ? Route::rows : Route::blocks;
     }
     if (streams && stream_tiles(task, kernels, dst, src)) return Route::tiles;
-    TaskRun(task, kernels).run(dst, src, streams);
+    TaskRun(task, kernels, streams).run(dst, src, streams);
     return streams ? Route::strips : Route::blocks;
 }
 
