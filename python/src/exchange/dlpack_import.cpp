@@ -301,19 +301,17 @@ std::optional<View> import_dlpack(const ImportRequest& request) {
 }
 
 PyObject* new_dlpack_view(PyObject* object) {
-    if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return nullptr;
     Unasked asked = call_unasked(object);
     if (!asked.capsule) return nullptr;
-    if (PyObject* const made = new_host_view(asked.capsule.ptr())) return made;
+    if (PyObject* const made = new_capsule_view(asked.capsule.ptr())) return made;
     auto view = import_unasked(object, std::move(asked));
     return view ? new_view(std::move(*view)) : nullptr;
 }
 
 // One variable, made where the caller wants it: a fresh view that is moved stalls the store buffer.
 View dlpack_view(PyObject* object) {
-    const bool earlier = PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object));
-    Unasked asked = earlier ? Unasked() : call_unasked(object);
-    View view = asked.capsule ? take_host_view(asked.capsule.ptr()) : View();
+    Unasked asked = call_unasked(object);
+    View view = asked.capsule ? take_host_capsule(asked.capsule.ptr()) : View();
     if (view.released() && asked.capsule) {
         if (auto other = import_unasked(object, std::move(asked))) view = std::move(*other);
     }
