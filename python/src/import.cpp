@@ -181,8 +181,11 @@ PyObject* new_tensor_view(PyObject* object, Asked& asked) {
 
 /// view(object) without options: the short ways, then all the protocols.
 PyObject* import_plain(PyObject* object) {
-    if (PyObject* const made = new_array_view(object)) return made;
-    if (PyObject* const made = new_bytes_view(object)) return made;
+    if (is_array(object)) {
+        if (PyObject* const made = new_array_view(object)) return made;
+    } else if (is_bytes(object)) {
+        return new_bytes_view(object);
+    }
     Asked asked;
     if (PyObject* const made = new_tensor_view(object, asked)) return made;
     return new_view(import_protocols({object}, asked));

@@ -66,6 +66,18 @@ const ExchangeApi& table_of(PyObject* value) {
            std::to_string(kMaxTables));
 }
 
+/// The same, remembered for the capsule that came last: it is held, so that no other one is at its
+/// address, and tables are static for the life of the process (dlpack.h).
+const ExchangeApi& known_table(const py::object& offer) {
+    static PyObject* last = nullptr;
+    static const ExchangeApi* table = nullptr;
+    if (offer.ptr() == last) return *table;
+    const ExchangeApi& found = table_of(offer.ptr());
+    table = &found;
+    Py_XDECREF(std::exchange(last, py::object(offer).release().ptr()));
+    return found;
+}
+
 // --- Calling it ---
 
 /// What an entry has told by its status: the producer's exception is kept.
@@ -156,14 +168,14 @@ py::object exchange_offer(PyTypeObject* type) {
 std::optional<View> import_exchange(const ImportRequest& request) {
     const py::object offer = exchange_offer(Py_TYPE(request.object));
     if (!offer) return std::nullopt;
-    const ExchangeApi& api = table_of(offer.ptr());
+    const ExchangeApi& api = known_table(offer);
     OwnedTensor tensor;
     tensor.ask(api, request.object);
     return import_tensor(tensor, api, request.stream);
 }
 
 PyObject* new_exchange_view(PyObject* object, const py::object& offer) {
-    const ExchangeApi& api = table_of(offer.ptr());
+    const ExchangeApi& api = known_table(offer);
     NewView room;  // before the tensor is looked at: it may run any code
     HostTensor read;
     OwnedTensor tensor;
@@ -173,7 +185,7 @@ PyObject* new_exchange_view(PyObject* object, const py::object& offer) {
 }
 
 View exchange_view(PyObject* object, const py::object& offer) {
-    const ExchangeApi& api = table_of(offer.ptr());
+    const ExchangeApi& api = known_table(offer);
     HostTensor read;
     OwnedTensor tensor;
     tensor.ask(api, object);
