@@ -81,26 +81,27 @@ Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes
     return Layout::contiguous(ndim, extents, 1);
 }
 
-/// What read_layout() and Layout::bounds() find of one to three axes, in one pass, where nothing is
-/// wrong or empty. False: they have to look.
-bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
-    const int ndim = tensor.ndim;
+/// What read_layout() and Layout::bounds() find of `ndim` axes, in one pass, where nothing is wrong
+/// or empty. False: they have to look. Unrolled: everything stays in registers.
+template <int ndim>
+bool read_axes(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
     const std::int64_t* const shape = tensor.shape;
     const std::int64_t* const strides = tensor.strides;
-    if (ndim < 1 || ndim > Layout::kMaxSmall || shape == nullptr || strides == nullptr) {
-        return false;
-    }
+    if (shape == nullptr || strides == nullptr) return false;
     std::int64_t dense = itemsize;
     std::int64_t low = 0;
     std::int64_t high = itemsize;
+#pragma GCC unroll 3
     for (int axis = ndim - 1; axis >= 0; --axis) {
         const std::int64_t extent = shape[axis];
         std::int64_t step = 0;
         std::int64_t reach = 0;
         if (extent < 1 || !checked::mul(strides[axis], itemsize, step)) return false;
         if (extent < 2) step = dense;
-        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense) ||
-            !checked::add(reach < 0 ? low : high, reach, reach < 0 ? low : high)) {
+        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense)) {
+            return false;
+        }
+        if (reach < 0 ? !checked::add(low, reach, low) : !checked::add(high, reach, high)) {
             return false;
         }
         read.shape[axis] = extent;
@@ -111,6 +112,19 @@ bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor&
     read.ndim = ndim;
     read.bounds = {low, high};
     return true;
+}
+
+bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
+    switch (tensor.ndim) {
+        case 1:
+            return read_axes<1>(tensor, itemsize, read);
+        case 2:
+            return read_axes<2>(tensor, itemsize, read);
+        case 3:
+            return read_axes<3>(tensor, itemsize, read);
+        default:
+            return false;
+    }
 }
 
 /// True if the bytes of `bounds` around `data` lie in the address space.

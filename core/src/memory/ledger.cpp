@@ -70,7 +70,6 @@ void Ledger::leave(Allocation& allocation) noexcept {
     }
     (allocation.previous_ ? allocation.previous_->next_ : first_) = allocation.next_;
     if (allocation.next_ != nullptr) allocation.next_->previous_ = allocation.previous_;
-    allocation.previous_ = allocation.next_ = nullptr;
     --count_;
 }
 

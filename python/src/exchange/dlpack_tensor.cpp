@@ -162,7 +162,7 @@ View take_tensor(DLManagedTensor* tensor, TensorDescription&& read, Stream strea
 
 PyObject* new_host_view(NewView& room, DLManagedTensorVersioned* tensor, const HostTensor& read) {
     auto allocation = adopt_host(tensor, read);
-    PyObject* const made = room.make([&] { return first_view(std::move(allocation), read); });
+    PyObject* const made = room.make_first([&] { return first_view(std::move(allocation), read); });
     if (tracing) trace_origin(*view_object(made)->view.allocation());
     return made;
 }

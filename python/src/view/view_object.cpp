@@ -77,12 +77,7 @@ NewView::~NewView() {
 }
 
 PyObject* NewView::finish() noexcept {
-    ViewObject* const self = std::exchange(object_, nullptr);
-    self->allocation = nullptr;
-    self->exports = 0;
-    self->hash = -1;
-    self->weakrefs = nullptr;
-    self->lent_axes = nullptr;
+    ViewObject* const self = start();
     const auto& allocation = self->view.allocation();
     if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
         point_to(self, static_cast<AllocationObject*>(known));
