@@ -46,16 +46,22 @@ void delete_with_gil(Managed* tensor) noexcept {
 }
 
 template <class Managed>
-void release_tensor(void* context, Stream) noexcept {
-    auto* const tensor = static_cast<Managed*>(context);
-    if (holds_gil()) {
+void release_tensor(Managed* tensor) noexcept {
+    const bool known = KnownGil::take();
+    if (!python_alive()) return;
+    if (known || holds_gil()) {
         delete_with_gil(tensor);
-    } else if (!python_alive()) {
-        return;
     } else {
         delete_dlpack(tensor);
     }
 }
+
+void release_legacy(void* context, Stream) noexcept {
+    release_tensor(static_cast<DLManagedTensor*>(context));
+}
+
+Release release_of(DLManagedTensorVersioned*) noexcept { return release_versioned; }
+Release release_of(DLManagedTensor*) noexcept { return release_legacy; }
 
 std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
     if (!is_cuda(block.device)) return Allocation::adopt(std::move(block));
@@ -70,7 +76,7 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
     block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
     block.device = read.device;
     block.stream = std::move(stream);
-    block.release = release_tensor<Managed>;
+    block.release = release_of(tensor);
     block.context = tensor;
     std::shared_ptr<Allocation> allocation;
     try {
@@ -86,8 +92,8 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
 /// Host memory has no streams, and its first view is counted at once.
 std::shared_ptr<Allocation> adopt_host(DLManagedTensorVersioned* tensor, const HostTensor& read) {
     try {
-        return Allocation::adopt_viewed(read.begin(), read.nbytes(), Device{},
-                                        release_tensor<DLManagedTensorVersioned>, tensor);
+        return Allocation::adopt_viewed(read.begin(), read.nbytes(), Device{}, release_versioned,
+                                        tensor);
     } catch (...) {
         delete_dlpack(tensor);
         throw;
@@ -101,6 +107,10 @@ View first_view(std::shared_ptr<Allocation>&& allocation, const HostTensor& read
 }
 
 }  // namespace
+
+void release_versioned(void* context, Stream) noexcept {
+    release_tensor(static_cast<DLManagedTensorVersioned*>(context));
+}
 
 std::string shown_name(const char* name) {
     if (name == nullptr) return "null";

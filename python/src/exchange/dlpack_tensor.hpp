@@ -11,6 +11,9 @@ namespace devview::python {
 /// The name of a foreign capsule for a message: anything may stand in it, or nothing ("null").
 std::string shown_name(const char* name);
 
+/// The release of memory that came as a versioned managed tensor (`context`): runs its deleter.
+void release_versioned(void* context, Stream) noexcept;
+
 /// Before a consumer gets a view's memory: its `stream` (none: the legacy one) waits for what was
 /// done to the memory, and counts as a user of it from then on unless it may go away. The host does
 /// not wait, but for pinned and managed memory without a stream: their consumer may be the host.

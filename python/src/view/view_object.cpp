@@ -3,7 +3,9 @@
 
 #include <new>
 
+#include "callback_scope.hpp"
 #include "devview/error.hpp"
+#include "exchange/dlpack_tensor.hpp"
 #include "owner.hpp"
 #include "view/view_slots.hpp"
 
@@ -57,6 +59,8 @@ void let_go(ViewObject* self) {
                !self->allocation->spare) {
         self->allocation->spare = self->view.detach();
     } else {
+        const auto& memory = self->view.allocation();
+        const KnownGil here(memory && memory->release_function() == release_versioned);
         self->view.release();
     }
     if (AllocationObject* const allocation = std::exchange(self->allocation, nullptr)) {
