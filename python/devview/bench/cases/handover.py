@@ -37,11 +37,13 @@ def host(quick: bool) -> dict[str, Any]:
 
 
 def tvm(quick: bool) -> dict[str, Any]:
-    """Return the same, and a tensor of tvm-ffi."""
+    """Return the same, a tensor of tvm-ffi, and one as a type with an exchange table has it."""
     import tvm_ffi
 
     scope = host(quick)
-    return scope | {"tvm_ffi": tvm_ffi, "t": tvm_ffi.from_dlpack(scope["a"])}
+    t = tvm_ffi.from_dlpack(scope["a"])
+    # Of tvm-ffi's own types this one alone has __dlpack_c_exchange_api__.
+    return scope | {"tvm_ffi": tvm_ffi, "t": t, "x": tvm_ffi.core.DLTensorTestWrapper(t)}
 
 
 def core(quick: bool) -> dict[str, Any]:
@@ -153,6 +155,16 @@ CASES = (
             Side("devview", "view(t)", "ours", "tvm-ffi"),
             Side("tvm_ffi.from_dlpack", "tvm_ffi.from_dlpack(t)", library="tvm-ffi"),
             bare("t"),
+        ),
+        tvm,
+    ),
+    Case(
+        "hand-over",
+        "view through the C exchange API",
+        (
+            Side("devview", "view(x)", "ours", "tvm-ffi"),
+            Side("tvm_ffi.from_dlpack", "tvm_ffi.from_dlpack(x)", library="tvm-ffi"),
+            bare("x"),
         ),
         tvm,
         (Promise("tvm_ffi.from_dlpack", at_most=0.6),),
