@@ -163,20 +163,19 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
                                                         : new_view(std::move(view));
 }
 
-/// The short way of the protocol that comes first; null if it does not end there.
-PyObject* new_tensor_view(PyObject* object, Asked& asked) {
-    Importer* protocol = import_exchange;
-    try {
-        if (const py::object offer = exchange_offer(Py_TYPE(object))) {
-            return new_exchange_view(object, offer);
-        }
-        if (PyObject_CheckBuffer(object)) return nullptr;
-        protocol = import_dlpack;
-        return new_dlpack_view(object);
-    } catch (...) {
-        asked = {protocol, refusal()};
+/// The short way of the `protocol` that comes first; null if it does not end there.
+PyObject* new_tensor_view(PyObject* object, Importer*& protocol) {
+    protocol = import_exchange;
+    if (const py::object offer = exchange_offer(Py_TYPE(object))) {
+        return new_exchange_view(object, offer);
     }
-    return nullptr;
+    if (PyObject_CheckBuffer(object)) return nullptr;
+    protocol = import_dlpack;
+    return new_dlpack_view(object);
+}
+
+PyObject* new_view_by_protocols(PyObject* object, const Asked& asked) {
+    return new_view(import_protocols({object}, asked));
 }
 
 /// view(object) without options: the short ways, then all the protocols.
@@ -186,9 +185,15 @@ PyObject* import_plain(PyObject* object) {
     } else if (is_bytes(object)) {
         return new_bytes_view(object);
     }
-    Asked asked;
-    if (PyObject* const made = new_tensor_view(object, asked)) return made;
-    return new_view(import_protocols({object}, asked));
+    Importer* protocol = nullptr;
+    try {
+        if (PyObject* const made = new_tensor_view(object, protocol)) return made;
+        protocol = nullptr;
+    } catch (...) {
+        const Asked asked{protocol, refusal()};
+        return new_view_by_protocols(object, asked);
+    }
+    return new_view_by_protocols(object, {});
 }
 
 }  // namespace

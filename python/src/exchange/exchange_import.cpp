@@ -81,10 +81,13 @@ const ExchangeApi& known_table(const py::object& offer) {
 // --- Calling it ---
 
 /// What an entry has told by its status: the producer's exception is kept.
-void require_success(int status, const char* entry) {
+[[noreturn]] void refuse_failure(int status, const char* entry) {
     if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-    if (status == 0) return;
     refuse(std::string(entry) + " returned " + std::to_string(status) + " and set no exception");
+}
+
+void require_success(int status, const char* entry) {
+    if (status != 0 || PyErr_Occurred() != nullptr) refuse_failure(status, entry);
 }
 
 /// A tensor that is ours to give back until it is released.

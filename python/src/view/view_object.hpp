@@ -69,7 +69,9 @@ class NewView {
 public:
     /// @throws py::error_already_set on memory exhaustion.
     NewView();
-    ~NewView();
+    ~NewView() {
+        if (object_ != nullptr) give_back();
+    }
     NewView(const NewView&) = delete;
     NewView& operator=(const NewView&) = delete;
     /// The object with the View that `make`, which must not throw, returns (new reference).
@@ -87,6 +89,7 @@ public:
 
 private:
     PyObject* finish() noexcept;
+    void give_back() noexcept;
     /// What is not the View, of an object that is handed out.
     ViewObject* start() noexcept {
         ViewObject* const self = std::exchange(object_, nullptr);
