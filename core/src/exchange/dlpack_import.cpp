@@ -82,7 +82,7 @@ Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes
 }
 
 /// What read_layout() and Layout::bounds() find of `ndim` axes, in one pass, where nothing is wrong
-/// or empty. False: they have to look. Unrolled: everything stays in registers.
+/// or empty. False: they have to look. A number that the compiler knows: it unrolls.
 template <int ndim>
 bool read_axes(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
     const std::int64_t* const shape = tensor.shape;
@@ -91,7 +91,6 @@ bool read_axes(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& 
     std::int64_t dense = itemsize;
     std::int64_t low = 0;
     std::int64_t high = itemsize;
-#pragma GCC unroll 3
     for (int axis = ndim - 1; axis >= 0; --axis) {
         const std::int64_t extent = shape[axis];
         std::int64_t step = 0;
