@@ -17,6 +17,26 @@ inline bool holds_gil() noexcept {
     return current != nullptr && current == PyGILState_GetThisThreadState();
 }
 
+/// While it lives, the first release that asks gets to know that its thread has the GIL: a view's
+/// object says so when it drops the view, which saves a third of what giving a tensor back costs.
+/// Only for releases that ask before they run anything of anybody's, see take().
+class KnownGil {
+public:
+    explicit KnownGil(bool known) noexcept { known_ = known; }
+    ~KnownGil() { known_ = false; }
+    KnownGil(const KnownGil&) = delete;
+    KnownGil& operator=(const KnownGil&) = delete;
+
+    static bool take() noexcept { return known_ && !(known_ = false); }
+
+private:
+#if defined(__GLIBC__)
+    // A byte of static TLS instead of a call for each access.
+    [[gnu::tls_model("initial-exec")]]
+#endif
+    static inline thread_local bool known_ = false;
+};
+
 /// Holds the GIL and the pending exception aside while user code runs in a release.
 class CallbackScope {
 public:

@@ -94,12 +94,17 @@ std::optional<View> ask(const Protocol& protocol, const ImportRequest& request,
     return std::nullopt;
 }
 
-/// `dlpack_refusal`: why `__dlpack__` was refused, if it has been asked already.
-View import_protocols(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
+/// The protocol that was asked by its short way and refused; it is not asked again.
+struct Asked {
+    Importer* protocol = nullptr;
+    std::string why{};
+};
+
+View import_protocols(const ImportRequest& request, const Asked& asked = {}) {
     Refusals refusals;
     for (const Protocol& protocol : kProtocols) {
-        if (dlpack_refusal != nullptr && protocol.import == import_dlpack) {
-            refusals.add(protocol, *dlpack_refusal);
+        if (protocol.import == asked.protocol) {
+            refusals.add(protocol, asked.why);
             continue;
         }
         if (auto view = ask(protocol, request, refusals)) return std::move(*view);
@@ -107,9 +112,9 @@ View import_protocols(const ImportRequest& request, const std::string* dlpack_re
     import_refused(request.object, refusals.text(std::begin(kProtocols), std::end(kProtocols)));
 }
 
-View import_any(const ImportRequest& request, const std::string* dlpack_refusal = nullptr) {
+View import_any(const ImportRequest& request) {
     if (auto view = import_array(request.object)) return std::move(*view);
-    return import_protocols(request, dlpack_refusal);
+    return import_protocols(request);
 }
 
 View narrowed(View view, PyObject* readonly) {
@@ -158,17 +163,37 @@ PyObject* import_with(PyObject* object, const ViewOptions& options) {
                                                         : new_view(std::move(view));
 }
 
+/// The short way of the `protocol` that comes first; null if it does not end there.
+PyObject* new_tensor_view(PyObject* object, Importer*& protocol) {
+    protocol = import_exchange;
+    if (const py::object offer = exchange_offer(Py_TYPE(object))) {
+        return new_exchange_view(object, offer);
+    }
+    if (PyObject_CheckBuffer(object)) return nullptr;
+    protocol = import_dlpack;
+    return new_dlpack_view(object);
+}
+
+PyObject* new_view_by_protocols(PyObject* object, const Asked& asked) {
+    return new_view(import_protocols({object}, asked));
+}
+
 /// view(object) without options: the short ways, then all the protocols.
 PyObject* import_plain(PyObject* object) {
-    if (PyObject* const made = new_array_view(object)) return made;
-    if (PyObject* const made = new_bytes_view(object)) return made;
-    std::optional<std::string> dlpack_refusal;
-    try {
-        if (PyObject* const made = new_dlpack_view(object)) return made;
-    } catch (...) {
-        dlpack_refusal = refusal();
+    if (is_array(object)) {
+        if (PyObject* const made = new_array_view(object)) return made;
+    } else if (is_bytes(object)) {
+        return new_bytes_view(object);
     }
-    return new_view(import_any({object}, dlpack_refusal ? &*dlpack_refusal : nullptr));
+    Importer* protocol = nullptr;
+    try {
+        if (PyObject* const made = new_tensor_view(object, protocol)) return made;
+        protocol = nullptr;
+    } catch (...) {
+        const Asked asked{protocol, refusal()};
+        return new_view_by_protocols(object, asked);
+    }
+    return new_view_by_protocols(object, {});
 }
 
 }  // namespace
@@ -244,20 +269,42 @@ namespace {
 
 // Views are made in their place here, as in dlpack_view().
 
-View dlpack_or_refusal(PyObject* object, std::optional<std::string>& why) {
+View exchange_or_refusal(PyObject* object, const py::object& offer, Asked& asked) {
     try {
-        return dlpack_view(object);
+        return exchange_view(object, offer);
     } catch (...) {
-        why = refusal();
+        asked = {import_exchange, refusal()};
     }
     return View();
 }
 
+View dlpack_or_refusal(PyObject* object, Asked& asked) {
+    try {
+        return dlpack_view(object);
+    } catch (...) {
+        asked = {import_dlpack, refusal()};
+    }
+    return View();
+}
+
+/// As new_tensor_view().
+View tensor_view(PyObject* object, Asked& asked) {
+    py::object offer;
+    try {
+        offer = exchange_offer(Py_TYPE(object));
+    } catch (...) {
+        asked = {import_exchange, refusal()};
+        return View();
+    }
+    if (offer) return exchange_or_refusal(object, offer, asked);
+    return PyObject_CheckBuffer(object) ? View() : dlpack_or_refusal(object, asked);
+}
+
 /// As import_plain() of what is no array.
 View import_other(PyObject* object) {
-    std::optional<std::string> why;
-    View view = dlpack_or_refusal(object, why);
-    if (view.released()) view = import_protocols({object}, why ? &*why : nullptr);
+    Asked asked;
+    View view = tensor_view(object, asked);
+    if (view.released()) view = import_protocols({object}, asked);
     if (tracing) trace_origin(*view.allocation());
     return view;
 }
@@ -307,10 +354,10 @@ void require_no_objects(const char* function, const View& view) {
 
 void require_movable(const char* function, const View& dst, const View& src) {
     require_no_objects(function, dst);
-    const std::string where = std::string(function) + ": ";
     if (dst.ndim() != src.ndim() ||
         !std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
-        throw LayoutError(where + "shape " + Layout::to_string(src.ndim(), src.shape()) + " into " +
+        throw LayoutError(std::string(function) + ": shape " +
+                          Layout::to_string(src.ndim(), src.shape()) + " into " +
                           Layout::to_string(dst.ndim(), dst.shape()));
     }
 }

@@ -168,6 +168,8 @@ PyObject* owner_of(const Allocation& allocation) noexcept {
 }
 
 bool has_collected_owner(const Allocation& allocation) noexcept {
+    // Of other memory, at most imports, nothing more is looked at.
+    if (!has_python_owner(allocation)) return false;
     PyObject* const owner = owner_of(allocation);
     return (owner != nullptr && PyObject_IS_GC(owner)) || has_release_callback(allocation);
 }

@@ -27,15 +27,17 @@ Importer import_cuda_array;       // cuda_array_import.cpp
 Importer import_array_interface;  // array_interface.cpp
 Importer import_arrow;            // arrow_import.cpp
 
-/// What dv.view does with an object that offers `__dlpack__` and nothing that comes before it, in
-/// one go (new reference). Null, without an error, for others; throws as an importer.
+/// type.__dlpack_c_exchange_api__; null where there is none, or None stands for "not offered".
+py::object exchange_offer(PyTypeObject* type);
+
+// What dv.view does at once, without options, with an object that offers a table (`offer`), or
+// `__dlpack__` and nothing that comes before it: a View object (new reference), or a View, made
+// where the caller wants it. Null or a released view, without an error, for an object that has to
+// be asked otherwise; they throw as an importer.
+PyObject* new_exchange_view(PyObject* object, const py::object& offer);
+View exchange_view(PyObject* object, const py::object& offer);
 PyObject* new_dlpack_view(PyObject* object);
-
-/// The same as a View; a released one for others.
 View dlpack_view(PyObject* object);
-
-/// True if import_exchange would have anything to say.
-bool offers_exchange(PyTypeObject* type);
 
 /// One protocol alone, for dv.from_dlpack and its like. @throws ImportRefused as dv.view does.
 View import_by(const char* protocol, Importer* importer, const ImportRequest& request);

@@ -1,7 +1,9 @@
 // Managed tensors as views: what is kept, what is refused, and that the deleter runs once.
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
+#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -334,6 +336,55 @@ TEST(DlpackImport, WhatWeExportComesBack) {
     EXPECT_NE(back.allocation(), view.allocation());
     view.release();
     EXPECT_EQ(producer.deleted, 0);
+}
+
+// What is read in one pass is what the long way finds, and never what that refuses.
+TEST(DlpackImport, HostTensorsAreReadAlike) {
+    constexpr std::int64_t kExtents[] = {1, 1, 2, 3, 5, 1000, 0, -1, std::int64_t{1} << 40, kMax};
+    constexpr std::int64_t kSteps[] = {1,  2,  3,    0,    -1,  -7,
+                                       40, -9, kMax, kMin, 100, std::int64_t{1} << 61};
+    constexpr std::uint8_t kBits[] = {8, 16, 32, 64, 128, 0, 4, 24};
+    std::mt19937 random(1);
+    const auto pick = [&](const auto& from) {
+        return from[std::uniform_int_distribution<std::size_t>(0, std::size(from) - 1)(random)];
+    };
+    const auto one_in = [&](int n) { return std::uniform_int_distribution<>(1, n)(random) == 1; };
+    int alike = 0;
+    for (int i = 0; i < 200000; ++i) {
+        Producer producer;
+        const auto ndim = std::uniform_int_distribution<std::size_t>(0, 4)(random);
+        std::vector<std::int64_t> extents(ndim), steps(one_in(9) ? 0 : ndim);
+        for (auto& extent : extents)
+            extent = one_in(8) ? pick(kExtents) : kExtents[2 + i % 3];
+        for (auto& step : steps)
+            step = pick(kSteps);
+        producer.set_axes(extents, steps);
+        dlpack::Tensor& tensor = producer.tensor();
+        tensor.dtype = {static_cast<std::uint8_t>(random() % 20), pick(kBits),
+                        static_cast<std::uint16_t>(one_in(9) ? 2 : 1)};
+        if (one_in(9)) tensor.device = {one_in(2) ? 3 : 1, static_cast<int>(random() % 3) - 1};
+        if (one_in(9)) tensor.byte_offset = one_in(2) ? 8 : std::uint64_t{1} << 63;
+        if (one_in(9)) tensor.data = reinterpret_cast<void*>(one_in(2) ? 0 : random() % 64);
+        if (one_in(9)) producer.versioned.flags = random() % 8;
+        if (one_in(20)) producer.versioned.version.major = one_in(2) ? 0 : 2;
+        HostTensor read;
+        if (!read_host_tensor(dlpack::tag(&producer.versioned), read)) continue;
+        ++alike;
+        const TensorDescription told = read_dlpack(dlpack::tag(&producer.versioned));
+        ASSERT_EQ(read.data, told.data);
+        ASSERT_EQ(Format::attach(read.format), told.format);
+        ASSERT_EQ(read.layout(), told.layout);
+        ASSERT_EQ(told.device, Device{});
+        ASSERT_EQ(read.bounds.low, told.bounds.low);
+        ASSERT_EQ(read.bounds.high, told.bounds.high);
+        ASSERT_EQ(read.readonly, told.readonly);
+    }
+    EXPECT_GT(alike, 4000);
+    HostTensor read;
+    EXPECT_FALSE(read_host_tensor(nullptr, read));
+    Producer usual;
+    ASSERT_TRUE(read_host_tensor(dlpack::tag(&usual.versioned), read));
+    EXPECT_EQ(read.nbytes(), sizeof(usual.items));
 }
 
 }  // namespace

@@ -244,6 +244,8 @@ TEST(CopyKernels, RowsThatMeetInTheCachesAreReadByWholeLines) {
                 for (const std::int64_t columns :
                      {16 / itemsize, 64 / itemsize, std::int64_t{40}, std::int64_t{300}}) {
                     if (std::max(rows, columns) <= 32) continue;  // done before others have chosen
+                    // Items of 16 bytes are moved as they are where lines do not become lines.
+                    if (itemsize == 16 && std::min(rows, columns) < 4) continue;
                     const Layout from = strided({columns, rows}, {itemsize, 4096}, itemsize);
                     for (const int misaligned : {0, 3}) {
                         const Kernels counting_kernels = counting(*kernels);

@@ -123,6 +123,7 @@ class TestWorker:
         job = {
             "affinity": [],
             "modules": [],
+            "libraries": [],
             "pace": {},
             "quick": True,
             "facts": {},

@@ -57,6 +57,29 @@ DEVVIEW_CORE_API TensorDescription read_dlpack(const dlpack::Tensor& tensor, std
 DEVVIEW_CORE_API TensorDescription read_dlpack(const DLManagedTensorVersioned* tensor);
 DEVVIEW_CORE_API TensorDescription read_dlpack(const DLManagedTensor* tensor);
 
+/// What read_dlpack() finds of the usual tensor, in one pass: numbers in host memory on one to
+/// three axes with strides, at least one item, no offset. Owns nothing.
+struct HostTensor {
+    char* data;
+    const FormatNode* format;  ///< of static lifetime
+    std::int64_t shape[Layout::kMaxSmall];
+    std::int64_t strides[Layout::kMaxSmall];  ///< bytes
+    ByteBounds bounds;                        ///< relative to data
+    int ndim;
+    bool readonly;
+
+    char* begin() const noexcept { return data + bounds.low; }
+    std::size_t nbytes() const noexcept {
+        return static_cast<std::size_t>(bounds.high - bounds.low);
+    }
+    Layout layout() const noexcept { return Layout::small(ndim, shape, strides); }
+};
+
+/// False for any other tensor and where anything is wrong: read_dlpack() tells. Reads every member
+/// once, too.
+DEVVIEW_CORE_API bool read_host_tensor(const DLManagedTensorVersioned* tensor,
+                                       HostTensor& out) noexcept;
+
 /// Makes an allocation of a block; cuda/'s adopt_waiting where the memory may be a device's.
 using Adopt = std::shared_ptr<Allocation> (*)(Allocation::Block&& block);
 

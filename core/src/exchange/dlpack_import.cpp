@@ -8,6 +8,7 @@
 #include "devview/error.hpp"
 #include "devview/packed.hpp"
 #include "src/checked.hpp"
+#include "src/format/format_nodes.hpp"
 #include "src/layout/layout_check.hpp"
 
 namespace devview {
@@ -80,32 +81,57 @@ Layout with_lanes(const Layout& layout, const Format& format, std::int64_t lanes
     return Layout::contiguous(ndim, extents, 1);
 }
 
-/// What read_layout() and Layout::bounds() find of one to three axes, in one pass, where nothing is
-/// wrong or empty. False: they have to look.
-bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, Layout& layout,
-                ByteBounds& bounds) noexcept {
-    const int ndim = tensor.ndim;
-    if (ndim < 1 || ndim > 3 || tensor.shape == nullptr || tensor.strides == nullptr) return false;
-    std::int64_t extents[3];
-    std::int64_t steps[3];
+/// What read_layout() and Layout::bounds() find of `ndim` axes, in one pass, where nothing is wrong
+/// or empty. False: they have to look. A number that the compiler knows: it unrolls.
+template <int ndim>
+bool read_axes(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
+    const std::int64_t* const shape = tensor.shape;
+    const std::int64_t* const strides = tensor.strides;
+    if (shape == nullptr || strides == nullptr) return false;
     std::int64_t dense = itemsize;
-    bounds = {0, itemsize};
+    std::int64_t low = 0;
+    std::int64_t high = itemsize;
     for (int axis = ndim - 1; axis >= 0; --axis) {
-        const std::int64_t extent = extents[axis] = tensor.shape[axis];
-        std::int64_t& step = steps[axis];
+        const std::int64_t extent = shape[axis];
+        std::int64_t step = 0;
         std::int64_t reach = 0;
-        if (extent < 1 || !checked::mul(tensor.strides[axis], itemsize, step)) return false;
+        if (extent < 1 || !checked::mul(strides[axis], itemsize, step)) return false;
         if (extent < 2) step = dense;
-        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense) ||
-            !checked::add(reach < 0 ? bounds.low : bounds.high, reach,
-                          reach < 0 ? bounds.low : bounds.high)) {
+        if (!checked::mul(extent - 1, step, reach) || !checked::mul(dense, extent, dense)) {
             return false;
         }
+        if (reach < 0 ? !checked::add(low, reach, low) : !checked::add(high, reach, high)) {
+            return false;
+        }
+        read.shape[axis] = extent;
+        read.strides[axis] = step;
     }
     std::int64_t span = 0;
-    if (__builtin_sub_overflow(bounds.high, bounds.low, &span)) return false;
-    layout = Layout::small(ndim, extents, steps);
+    if (__builtin_sub_overflow(high, low, &span) || span > kMaxReach) return false;
+    read.ndim = ndim;
+    read.bounds = {low, high};
     return true;
+}
+
+bool read_small(const dlpack::Tensor& tensor, std::int64_t itemsize, HostTensor& read) noexcept {
+    switch (tensor.ndim) {
+        case 1:
+            return read_axes<1>(tensor, itemsize, read);
+        case 2:
+            return read_axes<2>(tensor, itemsize, read);
+        case 3:
+            return read_axes<3>(tensor, itemsize, read);
+        default:
+            return false;
+    }
+}
+
+/// True if the bytes of `bounds` around `data` lie in the address space.
+bool is_addressable(const void* data, const ByteBounds& bounds) noexcept {
+    const auto first = reinterpret_cast<std::uintptr_t>(data);
+    std::uintptr_t end = 0;
+    return checked::magnitude(bounds.low) <= first &&
+           !__builtin_add_overflow(first, static_cast<std::uintptr_t>(bounds.high), &end);
 }
 
 /// The address of the first item. Bounds may reach below it: strides may be negative.
@@ -125,9 +151,7 @@ void* read_data(void* data, std::uint64_t byte_offset, const ByteBounds& bounds)
         fail(kWhere, "byte_offset " + std::to_string(byte_offset) + " from address " +
                          std::to_string(base) + " leaves the address space");
     }
-    std::uintptr_t end = 0;
-    if (checked::magnitude(bounds.low) > first ||
-        __builtin_add_overflow(first, static_cast<std::uintptr_t>(bounds.high), &end)) {
+    if (!is_addressable(reinterpret_cast<const void*>(first), bounds)) {
         fail(kWhere, "bytes [" + number(bounds.low) + ", " + number(bounds.high) +
                          ") from address " + std::to_string(first) + " leave the address space");
     }
@@ -198,20 +222,34 @@ Device dlpack_device(std::int64_t type, std::int64_t id) {
     refuse_device_type(type);
 }
 
-// Filled in its place: a layout that is moved while it is fresh stalls the processor.
+bool read_host_tensor(const DLManagedTensorVersioned* managed, HostTensor& out) noexcept {
+    const auto* const all = dlpack::abi(managed);
+    if (all == nullptr || all->version.major != dlpack::kMajor) return false;
+    const std::uint64_t flags = all->flags;
+    const dlpack::Tensor& tensor = all->dl_tensor;
+    if ((flags & dlpack::kSubbytePadded) != 0 || tensor.byte_offset != 0 ||
+        tensor.device.type != static_cast<std::int32_t>(DeviceType::cpu) || tensor.device.id < 0) {
+        return false;
+    }
+    // One by one, as producers store them: a wider load would wait for the stores.
+    const std::uint8_t code = tensor.dtype.code;
+    const std::uint8_t bits = tensor.dtype.bits;
+    out.format = tensor.dtype.lanes == 1 && bits >= 8 ? detail::dlpack_node(code, bits) : nullptr;
+    out.data = static_cast<char*>(tensor.data);
+    out.readonly = (flags & dlpack::kReadOnly) != 0;
+    return out.format != nullptr && out.data != nullptr &&
+           read_small(tensor, out.format->itemsize, out) && is_addressable(out.data, out.bounds);
+}
+
 TensorDescription read_dlpack(const dlpack::Tensor& tensor, std::uint64_t flags) {
     const dlpack::DataType type = tensor.dtype;  // once: the producer may write to it
     TensorDescription read{nullptr,          read_format(type, flags),
                            Layout(),         dlpack_device(tensor.device.type, tensor.device.id),
                            ByteBounds{0, 0}, (flags & dlpack::kReadOnly) != 0};
     const std::int64_t itemsize = read.format.itemsize();
-    if (read.format.is_packed() || !read_small(tensor, itemsize, read.layout, read.bounds)) {
-        read.layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
-        if (read.format.is_packed()) {
-            read.layout = with_lanes(read.layout, read.format, type.lanes);
-        }
-        read.bounds = byte_bounds(read.format, read.layout);
-    }
+    read.layout = read_layout(tensor.ndim, tensor.shape, tensor.strides, itemsize);
+    if (read.format.is_packed()) read.layout = with_lanes(read.layout, read.format, type.lanes);
+    read.bounds = byte_bounds(read.format, read.layout);
     read.data = read_data(tensor.data, tensor.byte_offset, read.bounds);
     return read;
 }

@@ -145,6 +145,23 @@ constexpr std::array<DlpackType, 14> kDlpackTypes{{
     {6, 8, '?'},
 }};
 
+/// 0 to 4 for 8 to 128 bits.
+constexpr std::size_t byte_power(std::uint8_t bits) noexcept {
+    return static_cast<std::size_t>(__builtin_ctz(bits)) - 3;
+}
+
+// From a type's code and its bytes to its place in kScalars, plus 1.
+using DlpackPlaces = std::array<std::array<unsigned char, 5>, 7>;
+constexpr DlpackPlaces make_dlpack_places() {
+    DlpackPlaces places{};
+    for (const DlpackType& type : kDlpackTypes) {
+        places[type.code][byte_power(type.bits)] =
+            kLetters[static_cast<unsigned char>(type.letter)];
+    }
+    return places;
+}
+constexpr DlpackPlaces kDlpackPlaces = make_dlpack_places();
+
 }  // namespace
 
 const FormatNode* scalar_node(char code) noexcept {
@@ -209,8 +226,9 @@ const FormatNode* immortal_node(std::string_view spec) noexcept {
 }
 
 const FormatNode* dlpack_node(std::uint8_t code, std::uint8_t bits) noexcept {
-    for (const DlpackType& type : kDlpackTypes) {
-        if (type.code == code && type.bits == bits) return scalar_node(type.letter);
+    if (code < kDlpackPlaces.size() && bits >= 8 && (bits & (bits - 1)) == 0) {
+        const unsigned char place = kDlpackPlaces[code][byte_power(bits)];
+        if (place != 0) return &kScalars[place - std::size_t{1}];
     }
     if (bits == 4 && code <= 1) return &kSmall[code == 0 ? kInt4 : kUint4];
     for (std::size_t i = 0; i < kInt4; ++i) {

@@ -78,18 +78,17 @@ void check_shape(const char* where, int ndim, const std::int64_t* shape, std::in
     }
     if (ndim > 0 && shape == nullptr) fail(where, "shape null, ndim " + std::to_string(ndim));
     if (itemsize < 0) fail(where, "itemsize " + std::to_string(itemsize) + ", minimum 0");
-    std::int64_t items = 1;
-    const std::int64_t most = checked::kMax / std::max<std::int64_t>(itemsize, 1);
+    std::int64_t bytes = std::max<std::int64_t>(itemsize, 1);
     for (int axis = 0; axis < ndim; ++axis) {
         const std::int64_t extent = shape[axis];
         if (extent < 0) fail(where, axis, "extent " + std::to_string(extent) + ", minimum 0");
-        const std::int64_t limit = most / items;
-        if (extent > limit) {
+        std::int64_t product = 0;
+        if (!checked::mul(bytes, std::max<std::int64_t>(extent, 1), product)) {
             fail(where, axis,
-                 "extent " + std::to_string(extent) + ", limit " + std::to_string(limit) +
-                     " (int64 bytes)");
+                 "extent " + std::to_string(extent) + ", limit " +
+                     std::to_string(checked::kMax / bytes) + " (int64 bytes)");
         }
-        items *= std::max<std::int64_t>(extent, 1);
+        bytes = product;
     }
 }
 
@@ -152,8 +151,9 @@ Layout Layout::strided(int ndim, const std::int64_t* shape, const std::int64_t* 
 
 std::int64_t Layout::size() const noexcept {
     std::int64_t items = 1;
+    const std::int64_t* const extents = shape();
     for (int axis = 0; axis < ndim_; ++axis)
-        items *= shape()[axis];
+        items *= extents[axis];
     return items;
 }
 
@@ -172,11 +172,13 @@ bool Layout::contiguous(std::int64_t itemsize, Order order) const noexcept {
 }
 
 ByteBounds Layout::bounds(std::int64_t itemsize) const noexcept {
-    if (size() == 0) return {0, 0};
     ByteBounds bounds{0, 0};
+    const std::int64_t* const extents = shape();
+    const std::int64_t* const steps = strides();
     for (int axis = 0; axis < ndim_; ++axis) {
-        if (shape()[axis] == 1) continue;
-        const std::int64_t last = strides()[axis] * (shape()[axis] - 1);
+        if (extents[axis] == 0) return {0, 0};
+        if (extents[axis] == 1) continue;
+        const std::int64_t last = steps[axis] * (extents[axis] - 1);
         (last < 0 ? bounds.low : bounds.high) += last;
     }
     if (!checked::add(bounds.high, itemsize, bounds.high)) bounds.high = checked::kMax;

@@ -77,8 +77,9 @@ void Allocation::claim(std::uint64_t bit, const char* function) {
 void Allocation::give_back() noexcept {
     Ledger::get().leave(*this);
     if (block_.release == nullptr) return;
-    if (block_.uses && block_.uses->postpone(block_.uses, block_.release, block_.context)) return;
-    Stream at = block_.uses ? block_.uses->join() : block_.stream;
+    if (block_.uses == nullptr) return block_.release(block_.context, block_.stream);
+    if (block_.uses->postpone(block_.uses, block_.release, block_.context)) return;
+    Stream at = block_.uses->join();
     block_.uses.reset();
     block_.release(block_.context, std::move(at));
 }

@@ -8,6 +8,13 @@
 
 namespace devview {
 
+namespace {
+
+/// Neighbours are stored one by one here, and so read: a load of both would wait for the stores.
+void apart() noexcept { std::atomic_signal_fence(std::memory_order_acq_rel); }
+
+}  // namespace
+
 void SpinLock::lock() noexcept {
     while (flag_.test_and_set(std::memory_order_acquire))
         std::this_thread::yield();
@@ -41,6 +48,7 @@ void Ledger::enter(Allocation& allocation) {
         ++gauge.blocks;
     } else {
         gauge.foreign_bytes += allocation.nbytes();
+        apart();
         ++gauge.foreign_blocks;
     }
     allocation.next_ = first_;
@@ -57,11 +65,11 @@ void Ledger::leave(Allocation& allocation) noexcept {
         --gauge.blocks;
     } else {
         gauge.foreign_bytes -= allocation.nbytes();
+        apart();
         --gauge.foreign_blocks;
     }
     (allocation.previous_ ? allocation.previous_->next_ : first_) = allocation.next_;
     if (allocation.next_ != nullptr) allocation.next_->previous_ = allocation.previous_;
-    allocation.previous_ = allocation.next_ = nullptr;
     --count_;
 }
 

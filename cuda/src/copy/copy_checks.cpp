@@ -14,29 +14,29 @@ namespace devview::cuda {
 
 namespace {
 
-void check_device(const std::string& function, const View& view) {
+void check_device(const char* function, const View& view) {
     if (!host_accessible(view.device()) && !on_device(view)) {
-        throw NameError(function + ": " + to_string(view.device()) +
+        throw NameError(std::string(function) + ": " + to_string(view.device()) +
                         ": not a device that devview copies");
     }
     if (on_device(view) && view.suboffsets()) {
-        throw LayoutError(function + ": suboffsets on " + to_string(view.device()));
+        throw LayoutError(std::string(function) + ": suboffsets on " + to_string(view.device()));
     }
 }
 
 }  // namespace
 
 void check_sides(const char* function, const View& dst, const View& src) {
-    const std::string where = function;
-    if (dst.released() || src.released()) throw ReleasedError(where + ": a released view");
-    if (dst.readonly()) throw BufferError(where + ": the destination is read-only");
+    const auto where = [&] { return std::string(function) + ": "; };  // made for an error alone
+    if (dst.released() || src.released()) throw ReleasedError(where() + "a released view");
+    if (dst.readonly()) throw BufferError(where() + "the destination is read-only");
     if (dst.ndim() != src.ndim() ||
         !std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
-        throw LayoutError(where + ": shape " + Layout::to_string(src.ndim(), src.shape()) +
+        throw LayoutError(where() + "shape " + Layout::to_string(src.ndim(), src.shape()) +
                           ", the destination's " + Layout::to_string(dst.ndim(), dst.shape()));
     }
-    check_device(where, dst);
-    check_device(where, src);
+    check_device(function, dst);
+    check_device(function, src);
 }
 
 void check_stream(const View& dst, const View& src, const Stream& stream) {

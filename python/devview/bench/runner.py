@@ -16,6 +16,7 @@ import pyperf
 from devview.bench import record
 from devview.bench.case import Case
 from devview.bench.clock import Pace
+from devview.bench.peers import installed
 
 # Called with what happened ("start", "done", "again") and the case.
 Progress = Callable[[str, Case], None]
@@ -56,6 +57,8 @@ def work(cases: list[Case], plan: Plan) -> Iterator[dict[str, str]]:
         "quick": plan.quick,
         "pace": asdict(plan.pace),
         "modules": plan.modules,
+        # Known here: a process that has asked for devices looks up the address of each import.
+        "libraries": sorted(installed()),
         "affinity": plan.affinity,
         "processor": plan.processor,
         "facts": plan.facts,

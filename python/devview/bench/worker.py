@@ -17,7 +17,6 @@ from devview.bench import record
 from devview.bench.case import Case, Side
 from devview.bench.cases import all_cases
 from devview.bench.clock import Pace, Samples, in_turn, statement_loop
-from devview.bench.peers import installed
 
 
 def sides_of(case: Case, names: set[str], absent: set[str]) -> list[Side]:
@@ -64,7 +63,7 @@ def serve(job: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
     if job["affinity"]:
         os.sched_setaffinity(0, job["affinity"])
     sys.path[:0] = job["modules"]
-    names = set(installed())
+    names = set(job["libraries"])
     cases = {case.full_name: case for case in all_cases()}
     pace = Pace(**job["pace"])
     for name in job["cases"]:

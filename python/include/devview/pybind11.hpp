@@ -178,6 +178,7 @@ class type_caster<devview::View> {
 public:
     static constexpr auto name = const_name("devview.View");
 
+    type_caster() noexcept {}  // see view_of_caster
     bool load(handle source, bool) {
         if (!source) return false;
         held_.drop();
@@ -215,6 +216,10 @@ template <class V>
 class view_of_caster {
 public:
     static constexpr auto name = devview::python::detail::Signature<V>::descr();
+
+    // Here as in what derives from it: pybind11's tuple of casters would clear, byte by byte, what
+    // has no constructor of its own, and the room of a view is filled soon.
+    view_of_caster() noexcept {}
 
     bool load(handle source, bool) {
         return read(source) && (V::accepts(value_->view()) || refuse());
@@ -264,13 +269,17 @@ protected:
 
 template <class T, auto Rank, devview::Place Where, devview::Contiguity Lie>
 class type_caster<devview::ViewOf<T, Rank, Where, Lie>>
-    : public view_of_caster<devview::ViewOf<T, Rank, Where, Lie>> {};
+    : public view_of_caster<devview::ViewOf<T, Rank, Where, Lie>> {
+public:
+    type_caster() noexcept {}
+};
 
 template <class V>
 class type_caster<devview::Converted<V>> : public view_of_caster<V> {
     using Base = view_of_caster<V>;
 
 public:
+    type_caster() noexcept {}
     bool load(handle source, bool convert) {
         if (!this->read(source)) return false;
         if (!V::accepts(this->value_->view())) {

@@ -11,6 +11,10 @@
 
 namespace devview::python {
 
+// Remembered once seen, and held: a static type, which nobody can change or free, so that an object
+// of it is what it was whenever it comes. NumPy itself cannot be loaded twice into a process.
+PyTypeObject* array_type = nullptr;
+
 namespace {
 
 // The beginnings of PyArray_Descr and PyArrayObject_fields (numpy/ndarraytypes.h). Extensions have
@@ -53,10 +57,6 @@ constexpr int kHalf = 23;
 // records and times are missing: their formats need more than a number, or do not exist.
 const Format* formats[kTypeCount];
 
-// Remembered once seen, and held: a static type, which nobody can change or free, so that an object
-// of it is what it was whenever it comes. NumPy itself cannot be loaded twice into a process.
-PyTypeObject* array_type = nullptr;
-
 void fill_formats() {
     constexpr std::string_view kScalars = "?bBhHiIlLqQfdg";
     constexpr const char* kComplex[] = {"Zf", "Zd", "Zg"};
@@ -83,24 +83,6 @@ void** numpy_functions() {
         PyErr_Clear();
     }
     return nullptr;
-}
-
-/// True if `type` is NumPy's array type and arrays can be read here.
-bool learn(PyTypeObject* type) {
-    if (std::strcmp(type->tp_name, "numpy.ndarray") != 0) return false;
-    void** const functions = numpy_functions();
-    if (functions == nullptr || functions[kArrayTypeEntry] != type) return false;
-    const auto version = reinterpret_cast<unsigned (*)()>(functions[kVersionEntry])();
-    if (std::find(std::begin(kKnownAbis), std::end(kKnownAbis), version) == std::end(kKnownAbis) ||
-        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ||
-        // Comes before the buffer protocol in the order of dv.view.
-        PyObject_HasAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__")) {
-        return false;
-    }
-    if (formats[0] == nullptr) fill_formats();
-    Py_INCREF(type);
-    array_type = type;
-    return true;
 }
 
 const Format* native_format(const DescrHead& descr) noexcept {
@@ -170,8 +152,21 @@ std::shared_ptr<Allocation> adopt(PyObject* object, const ArrayMemory& memory) {
 
 }  // namespace
 
-bool is_array(PyObject* object) {
-    return Py_TYPE(object) == array_type || (array_type == nullptr && learn(Py_TYPE(object)));
+bool learn_array_type(PyTypeObject* type) {
+    if (std::strcmp(type->tp_name, "numpy.ndarray") != 0) return false;
+    void** const functions = numpy_functions();
+    if (functions == nullptr || functions[kArrayTypeEntry] != type) return false;
+    const auto version = reinterpret_cast<unsigned (*)()>(functions[kVersionEntry])();
+    if (std::find(std::begin(kKnownAbis), std::end(kKnownAbis), version) == std::end(kKnownAbis) ||
+        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ||
+        // Comes before the buffer protocol in the order of dv.view.
+        PyObject_HasAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__")) {
+        return false;
+    }
+    if (formats[0] == nullptr) fill_formats();
+    Py_INCREF(type);
+    array_type = type;
+    return true;
 }
 
 std::optional<View> import_array(PyObject* object) {

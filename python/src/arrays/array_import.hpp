@@ -13,8 +13,16 @@ namespace devview::python {
 /// The array is held by a reference alone: it has no exported buffer.
 std::optional<View> import_array(PyObject* object);
 
+/// numpy.ndarray once one was seen, of a NumPy that is known; null before.
+extern PyTypeObject* array_type;
+/// True if `type` is it; array_type is null.
+bool learn_array_type(PyTypeObject* type);
+
 /// True for numpy.ndarray itself, of a NumPy that is known.
-bool is_array(PyObject* object);
+inline bool is_array(PyObject* object) {
+    return Py_TYPE(object) == array_type ||
+           (array_type == nullptr && learn_array_type(Py_TYPE(object)));
+}
 
 /// The same, with a released view for nothing.
 View array_view(PyObject* object);

@@ -54,13 +54,10 @@ void describe(Py_buffer* buffer, const Format& format, const Layout& layout, int
         return;
     }
     if (layout.ndim() == 0) return;
-    static_assert(sizeof(Py_ssize_t) == sizeof(std::int64_t), "64-bit systems only");
-    buffer->shape = const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.shape()));
+    buffer->shape = axes_of(layout.shape());
     if (!asks(flags, PyBUF_STRIDES)) return;
-    buffer->strides =
-        const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.strides()));
-    buffer->suboffsets =
-        const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(layout.suboffsets()));
+    buffer->strides = axes_of(layout.strides());
+    buffer->suboffsets = axes_of(layout.suboffsets());
 }
 
 }  // namespace devview::python

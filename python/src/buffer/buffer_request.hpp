@@ -17,6 +17,12 @@ constexpr bool takes_any_layout(int flags) noexcept {
     return asks(flags, PyBUF_INDIRECT) && (flags & kOrders) == 0;
 }
 
+/// As Py_buffer points to them; the requester does not write there.
+inline Py_ssize_t* axes_of(const std::int64_t* values) noexcept {
+    static_assert(sizeof(Py_ssize_t) == sizeof(std::int64_t), "64-bit systems only");
+    return const_cast<Py_ssize_t*>(reinterpret_cast<const Py_ssize_t*>(values));
+}
+
 /// @throws BufferError  "who: why".
 [[noreturn]] void refuse(const char* who, const char* why);
 

@@ -26,18 +26,11 @@ PyObject* new_vector(NewView& room, std::shared_ptr<Allocation>&& allocation, bo
 }  // namespace
 
 PyObject* new_bytes_view(PyObject* object) {
-    if (PyBytes_CheckExact(object)) {
-        NewView room;
-        return new_vector(room,
-                          adopt_reference(object, PyBytes_AS_STRING(object),
-                                          static_cast<std::size_t>(PyBytes_GET_SIZE(object))),
-                          true);
-    }
-    if (PyByteArray_CheckExact(object)) {
-        NewView room;
-        return new_vector(room, adopt_exported(object), false);
-    }
-    return nullptr;
+    NewView room;
+    if (!PyBytes_CheckExact(object)) return new_vector(room, adopt_exported(object), false);
+    auto allocation = adopt_reference(object, PyBytes_AS_STRING(object),
+                                      static_cast<std::size_t>(PyBytes_GET_SIZE(object)));
+    return new_vector(room, std::move(allocation), true);
 }
 
 }  // namespace devview::python

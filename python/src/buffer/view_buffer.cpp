@@ -76,6 +76,31 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
     return 0;
 }
 
+/// get() for memoryview's request, which takes any layout, of host memory that nobody works on
+/// asynchronously: nothing can be refused.
+void give_all(PyObject* object, const View& view, Py_buffer* buffer) noexcept {
+    const Format& format = view.format();
+    const int ndim = view.ndim();
+    const std::int64_t* const shape = view.shape();
+    std::int64_t nbytes = format.itemsize();
+    for (int axis = 0; axis < ndim; ++axis)
+        nbytes *= shape[axis];
+    buffer->buf = view.data();
+    buffer->obj = object;
+    buffer->len = static_cast<Py_ssize_t>(nbytes);
+    buffer->itemsize = static_cast<Py_ssize_t>(format.itemsize());
+    buffer->readonly = view.readonly() ? 1 : 0;
+    buffer->ndim = ndim;
+    buffer->format = const_cast<char*>(format.text());
+    buffer->shape = ndim == 0 ? nullptr : axes_of(shape);
+    buffer->strides = ndim == 0 ? nullptr : axes_of(view.strides());
+    buffer->suboffsets = axes_of(view.suboffsets());
+    buffer->internal = nullptr;
+    ++view_object(object)->exports;
+    view.allocation()->add_bound_export();
+    Py_INCREF(object);
+}
+
 /// Under a BufferError, as PEP 3118 wants it; what happened stays visible as its cause.
 void refuse_with_cause() noexcept {
     PyObject *type, *value, *traceback;
@@ -99,10 +124,14 @@ int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
         PyErr_SetString(PyExc_BufferError, "View: the Py_buffer is NULL");
         return -1;
     }
+    const View& view = view_object(object)->view;
+    if (flags == PyBUF_FULL_RO && !view.released() && plain_host(view)) {
+        give_all(object, view, buffer);
+        return 0;
+    }
     buffer->obj = nullptr;
     const int result = guarded<int>(-1, [&] { return get(object, buffer, flags); });
-    const bool staging = result != 0 && !view_object(object)->view.released() &&
-                         !host_accessible(view_object(object)->view.device());
+    const bool staging = result != 0 && !view.released() && !host_accessible(view.device());
     if (staging && !PyErr_ExceptionMatches(PyExc_BufferError) &&
         !PyErr_ExceptionMatches(PyExc_Warning)) {
         refuse_with_cause();

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "bindings.hpp"
+#include "buffer/host_access.hpp"
 #include "device/stream_object.hpp"
 #include "devview/copy.hpp"
 #include "devview/cuda/memory.hpp"
@@ -84,26 +85,29 @@ py::object copy_object(const py::object& object, const py::object& device, const
     return made(copied);
 }
 
-/// Two views whose items are copied while the GIL is held: neither can go in the meantime.
-bool copies_at_once(PyObject* dst, PyObject* src, PyObject* stream) {
+/// Two views whose few items are copied while the GIL is held: neither can go in the meantime.
+/// False, with nothing done, for others.
+bool copy_at_once(PyObject* dst, PyObject* src) {
     constexpr std::int64_t kFew = 4096;  // as copy_items()
-    if (stream != nullptr || !is_view(dst) || !is_view(src)) return false;
+    if (!is_view(dst) || !is_view(src)) return false;
     const View& target = live_view(dst);
     const View& source = live_view(src);
-    return target.device().type == DeviceType::cpu && source.device().type == DeviceType::cpu &&
-           target.format() == source.format() && source.nbytes() <= kFew;
+    if (target.device() != Device{} || source.device() != Device{} || target.readonly() ||
+        target.format() != source.format() || source.nbytes() > kFew) {
+        return false;
+    }
+    require_movable("copyto", target, source);
+    copy_items(target, source, {});
+    return true;
 }
 
 // Without pybind11's dispatcher, which costs more than a small copy.
 PyObject* copyto(PyObject* /*module*/, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
+        if (count == 2 && names == nullptr && copy_at_once(values[0], values[1])) Py_RETURN_NONE;
         const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
         PyObject* const dst = arguments.require(0);
         PyObject* const src = arguments.require(1);
-        if (copies_at_once(dst, src, arguments[2]) && !live_view(dst).readonly()) {
-            assign_items("copyto", live_view(dst), live_view(src), {});
-            Py_RETURN_NONE;
-        }
         const View target = import_view(dst);
         const View source = import_view(src);
         if (target.readonly()) throw BufferError("copyto: dst is read-only");

@@ -63,6 +63,17 @@ Stream made_ready_on() {
     return cuda::legacy_stream(cuda::current_device());
 }
 
+void require_name(PyObject* capsule, const char* name) {
+    if (PyCapsule_GetName(capsule) == name) return;
+    throw BufferError("dlpack: the capsule was consumed or renamed meanwhile");
+}
+
+/// From here on the tensor is the caller's.
+template <class Tensor>
+void claim(PyObject* capsule) {
+    if (PyCapsule_SetName(capsule, Names<Tensor>::kUsed) != 0) throw py::error_already_set();
+}
+
 template <class Tensor>
 View take_out(PyObject* capsule, const char* name, Tensor* tensor,
               const std::function<Stream(Device)>& stream_on) {
@@ -70,11 +81,8 @@ View take_out(PyObject* capsule, const char* name, Tensor* tensor,
     Stream stream = stream_on(read.device);
     require_place(read);
     if (!stream && read.device.type == DeviceType::cuda_managed) stream = made_ready_on();
-    // Both may have let other threads run, and any Python code.
-    if (PyCapsule_GetName(capsule) != name) {
-        throw BufferError("dlpack: the capsule was consumed or renamed meanwhile");
-    }
-    if (PyCapsule_SetName(capsule, Names<Tensor>::kUsed) != 0) throw py::error_already_set();
+    require_name(capsule, name);  // both may have let other threads run, and any Python code
+    claim<Tensor>(capsule);
     return take_tensor(tensor, std::move(read), std::move(stream));
 }
 
@@ -111,30 +119,41 @@ View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream
     refuse_name(capsule);
 }
 
-PyObject* new_host_view(PyObject* capsule) {
-    using Owns = Names<DLManagedTensorVersioned>;
-    if (!PyCapsule_IsValid(capsule, Owns::kOwns)) return nullptr;
-    auto* const tensor =
-        static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, Owns::kOwns));
-    NewView room;  // before the look at the tensor: it may run any code
-    TensorDescription read = read_dlpack(tensor);
-    // Once there is a runtime, an address is looked up, which lets other threads run:
-    // take_capsule().
-    if (read.device != Device{} || cuda::runtime_chosen()) return nullptr;
-    if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
-    return new_view_of_tensor(room, tensor, std::move(read));
+namespace {
+
+/// Claims the tensor that `read` tells of; null for take_capsule().
+DLManagedTensorVersioned* claim_host_tensor(PyObject* capsule, HostTensor& read) {
+    using Tensor = DLManagedTensorVersioned;
+    if (!PyCapsule_CheckExact(capsule)) return nullptr;
+    // Compares the name: once, for the usual capsule.
+    auto* const tensor = static_cast<Tensor*>(PyCapsule_GetPointer(capsule, Names<Tensor>::kOwns));
+    if (tensor == nullptr) {
+        PyErr_Clear();
+        return nullptr;
+    }
+    if (!read_host_tensor(tensor, read)) return nullptr;
+    if (cuda::runtime_chosen()) {
+        const char* const name = PyCapsule_GetName(capsule);
+        require_host(read);
+        require_name(capsule, name);  // other threads may have run
+    }
+    claim<Tensor>(capsule);
+    return tensor;
 }
 
-View take_host_view(PyObject* capsule) {
-    using Owns = Names<DLManagedTensorVersioned>;
-    const char* const name = PyCapsule_CheckExact(capsule) ? PyCapsule_GetName(capsule) : nullptr;
-    DLManagedTensorVersioned* const tensor =
-        name != nullptr ? tensor_of<DLManagedTensorVersioned>(capsule, name) : nullptr;
-    if (tensor == nullptr) return View();
-    TensorDescription read = read_dlpack(tensor);
-    if (read.device != Device{} || cuda::runtime_chosen()) return View();  // see new_host_view()
-    if (PyCapsule_SetName(capsule, Owns::kUsed) != 0) throw py::error_already_set();
-    return view_of_tensor(tensor, std::move(read));
+}  // namespace
+
+PyObject* new_capsule_view(PyObject* capsule) {
+    NewView room;  // before the look at the tensor: it may run any code
+    HostTensor read;
+    auto* const tensor = claim_host_tensor(capsule, read);
+    return tensor != nullptr ? new_host_view(room, tensor, read) : nullptr;
+}
+
+View take_host_capsule(PyObject* capsule) {
+    HostTensor read;
+    auto* const tensor = claim_host_tensor(capsule, read);
+    return tensor != nullptr ? take_host_tensor(tensor, read) : View();
 }
 
 }  // namespace devview::python

@@ -19,11 +19,10 @@ PyObject* new_capsule(DLManagedTensor* tensor) noexcept;
 /// and require_place().
 View take_capsule(PyObject* capsule, const std::function<Stream(Device)>& stream_on);
 
-/// The same for a versioned capsule of host memory, as a View object made in its place (new
-/// reference); null, without an error and with nothing done, for any other.
-PyObject* new_host_view(PyObject* capsule);
-
-/// The same as a View; a released one for any other capsule.
-View take_host_view(PyObject* capsule);
+/// The same for a versioned capsule of what read_host_tensor() takes, in one pass: as a View object
+/// (new reference), or as a View. Null or a released view, without an error and with nothing done,
+/// for any other. @throws BufferError  as take_capsule().
+PyObject* new_capsule_view(PyObject* capsule);
+View take_host_capsule(PyObject* capsule);
 
 }  // namespace devview::python

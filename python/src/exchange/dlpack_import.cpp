@@ -199,14 +199,13 @@ bool has_types_method(PyObject* object, PyObject* method) {
            PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR);
 }
 
-PyObject* call_types_method(PyObject* object, PyObject* method, bool pass_none) {
-    PyObject* const names_of_both = names().stream_and_version;
-    PyObject* const keys = pass_none ? names_of_both : names().version_alone;
-    PyObject* const both[] = {object, Py_None, names().newest};
-    PyObject* const alone[] = {object, names().newest};
+PyObject* call_types_method(const Names& name, PyObject* object, PyObject* method, bool pass_none) {
+    PyObject* const keys = pass_none ? name.stream_and_version : name.version_alone;
+    PyObject* const both[] = {object, Py_None, name.newest};
+    PyObject* const alone[] = {object, name.newest};
     PyObject* const* const values = pass_none ? both : alone;
     if (!has_types_method(object, method)) {
-        return PyObject_VectorcallMethod(names().dlpack, values, 1, keys);
+        return PyObject_VectorcallMethod(name.dlpack, values, 1, keys);
     }
     const auto held = py::reinterpret_borrow<py::object>(method);
     return PyObject_Vectorcall(method, values, 1, keys);
@@ -218,9 +217,11 @@ PyObject* call_types_method(PyObject* object, PyObject* method, bool pass_none) 
 /// is then asked for again. Nothing where `__dlpack__` is no method of the type (as nearly all are:
 /// no bound method is made to be called once) or does not know the keywords.
 Unasked call_unasked(PyObject* object, bool pass_none = cuda::runtime_chosen()) {
-    PyObject* const method = _PyType_Lookup(Py_TYPE(object), names().dlpack);
+    const Names& name = names();
+    PyObject* const method = _PyType_Lookup(Py_TYPE(object), name.dlpack);
     if (method == nullptr || method == Py_None) return {};
-    auto capsule = py::reinterpret_steal<py::object>(call_types_method(object, method, pass_none));
+    auto capsule =
+        py::reinterpret_steal<py::object>(call_types_method(name, object, method, pass_none));
     if (!capsule) {
         py::error_already_set error;
         const bool again =
@@ -301,19 +302,17 @@ std::optional<View> import_dlpack(const ImportRequest& request) {
 }
 
 PyObject* new_dlpack_view(PyObject* object) {
-    if (PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object))) return nullptr;
     Unasked asked = call_unasked(object);
     if (!asked.capsule) return nullptr;
-    if (PyObject* const made = new_host_view(asked.capsule.ptr())) return made;
+    if (PyObject* const made = new_capsule_view(asked.capsule.ptr())) return made;
     auto view = import_unasked(object, std::move(asked));
     return view ? new_view(std::move(*view)) : nullptr;
 }
 
 // One variable, made where the caller wants it: a fresh view that is moved stalls the store buffer.
 View dlpack_view(PyObject* object) {
-    const bool earlier = PyObject_CheckBuffer(object) || offers_exchange(Py_TYPE(object));
-    Unasked asked = earlier ? Unasked() : call_unasked(object);
-    View view = asked.capsule ? take_host_view(asked.capsule.ptr()) : View();
+    Unasked asked = call_unasked(object);
+    View view = asked.capsule ? take_host_capsule(asked.capsule.ptr()) : View();
     if (view.released() && asked.capsule) {
         if (auto other = import_unasked(object, std::move(asked))) view = std::move(*other);
     }

@@ -46,16 +46,22 @@ void delete_with_gil(Managed* tensor) noexcept {
 }
 
 template <class Managed>
-void release_tensor(void* context, Stream) noexcept {
-    auto* const tensor = static_cast<Managed*>(context);
-    if (holds_gil()) {
+void release_tensor(Managed* tensor) noexcept {
+    const bool known = KnownGil::take();
+    if (!python_alive()) return;
+    if (known || holds_gil()) {
         delete_with_gil(tensor);
-    } else if (!python_alive()) {
-        return;
     } else {
         delete_dlpack(tensor);
     }
 }
+
+void release_legacy(void* context, Stream) noexcept {
+    release_tensor(static_cast<DLManagedTensor*>(context));
+}
+
+Release release_of(DLManagedTensorVersioned*) noexcept { return release_versioned; }
+Release release_of(DLManagedTensor*) noexcept { return release_legacy; }
 
 std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
     if (!is_cuda(block.device)) return Allocation::adopt(std::move(block));
@@ -63,35 +69,14 @@ std::shared_ptr<Allocation> adopt(Allocation::Block&& block) {
     return adopt_waiting(std::move(block));
 }
 
-/// Host memory has no streams, and its first view is counted at once.
-template <class Managed>
-std::shared_ptr<Allocation> adopt_host(Managed* tensor, const TensorDescription& read) {
-    try {
-        return Allocation::adopt_viewed(
-            static_cast<char*>(read.data) + read.bounds.low,
-            static_cast<std::size_t>(read.bounds.high - read.bounds.low), read.device,
-            release_tensor<Managed>, tensor);
-    } catch (...) {
-        delete_dlpack(tensor);
-        throw;
-    }
-}
-
-View first_view(std::shared_ptr<Allocation>&& allocation, TensorDescription& read) {
-    return View(
-        View::Counted{}, std::move(allocation), read.data, read.format,
-        [&] { return std::move(read.layout); }, read.readonly);
-}
-
 template <class Managed>
 View take(Managed* tensor, TensorDescription&& read, Stream stream) {
-    if (read.device == Device{} && !stream) return first_view(adopt_host(tensor, read), read);
     Allocation::Block block;
     block.data = static_cast<char*>(read.data) + read.bounds.low;
     block.nbytes = static_cast<std::size_t>(read.bounds.high - read.bounds.low);
     block.device = read.device;
     block.stream = std::move(stream);
-    block.release = release_tensor<Managed>;
+    block.release = release_of(tensor);
     block.context = tensor;
     std::shared_ptr<Allocation> allocation;
     try {
@@ -104,7 +89,28 @@ View take(Managed* tensor, TensorDescription&& read, Stream stream) {
                 read.readonly);
 }
 
+/// Host memory has no streams, and its first view is counted at once.
+std::shared_ptr<Allocation> adopt_host(DLManagedTensorVersioned* tensor, const HostTensor& read) {
+    try {
+        return Allocation::adopt_viewed(read.begin(), read.nbytes(), Device{}, release_versioned,
+                                        tensor);
+    } catch (...) {
+        delete_dlpack(tensor);
+        throw;
+    }
+}
+
+View first_view(std::shared_ptr<Allocation>&& allocation, const HostTensor& read) {
+    return View(
+        View::Counted{}, std::move(allocation), read.data, Format::attach(read.format),
+        [&] { return read.layout(); }, read.readonly);
+}
+
 }  // namespace
+
+void release_versioned(void* context, Stream) noexcept {
+    release_tensor(static_cast<DLManagedTensorVersioned*>(context));
+}
 
 std::string shown_name(const char* name) {
     if (name == nullptr) return "null";
@@ -150,6 +156,12 @@ void require_place(const TensorDescription& read) {
                       static_cast<std::size_t>(read.bounds.high - read.bounds.low));
 }
 
+void require_host(const HostTensor& read) {
+    if (!cuda::runtime_chosen()) return;
+    const GilRelease unlocked;
+    require_memory_on(Device{}, read.begin(), read.nbytes());
+}
+
 View take_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read, Stream stream) {
     return take(tensor, std::move(read), std::move(stream));
 }
@@ -158,15 +170,14 @@ View take_tensor(DLManagedTensor* tensor, TensorDescription&& read, Stream strea
     return take(tensor, std::move(read), std::move(stream));
 }
 
-PyObject* new_view_of_tensor(NewView& room, DLManagedTensorVersioned* tensor,
-                             TensorDescription&& read) {
+PyObject* new_host_view(NewView& room, DLManagedTensorVersioned* tensor, const HostTensor& read) {
     auto allocation = adopt_host(tensor, read);
-    PyObject* const made = room.make([&] { return first_view(std::move(allocation), read); });
+    PyObject* const made = room.make_first([&] { return first_view(std::move(allocation), read); });
     if (tracing) trace_origin(*view_object(made)->view.allocation());
     return made;
 }
 
-View view_of_tensor(DLManagedTensorVersioned* tensor, TensorDescription&& read) {
+View take_host_tensor(DLManagedTensorVersioned* tensor, const HostTensor& read) {
     return first_view(adopt_host(tensor, read), read);
 }
 

@@ -30,22 +30,6 @@ using dlpack::ExchangeHeader;
 
 // --- Finding the table ---
 
-/// type.__dlpack_c_exchange_api__; null where there is none, or None stands for "not offered".
-/// Types without one are the usual case: no AttributeError is made for them. Only descriptors and
-/// metaclasses with a mind of their own run code.
-py::object exchange_attribute(PyTypeObject* type) {
-    static PyObject* const name = PyUnicode_InternFromString(kExchangeAttribute);
-    if (name == nullptr) throw py::error_already_set();
-    PyTypeObject* const meta = Py_TYPE(type);
-    PyObject* const found = _PyType_Lookup(type, name);
-    const bool plain = meta->tp_getattro == PyType_Type.tp_getattro &&
-                       (meta == &PyType_Type || _PyType_Lookup(meta, name) == nullptr);
-    if (plain && (found == nullptr || found == Py_None)) return {};
-    if (plain && PyCapsule_CheckExact(found)) return py::reinterpret_borrow<py::object>(found);
-    py::object value = attribute_or_null(reinterpret_cast<PyObject*>(type), name);
-    return value.is_none() ? py::object() : value;
-}
-
 const ExchangeHeader* first_header(PyObject* value) {
     if (PyLong_Check(value)) {
         refuse("an int, as drafts of DLPack had it: an address that nothing vouches for");
@@ -82,13 +66,28 @@ const ExchangeApi& table_of(PyObject* value) {
            std::to_string(kMaxTables));
 }
 
+/// The same, remembered for the capsule that came last: it is held, so that no other one is at its
+/// address, and tables are static for the life of the process (dlpack.h).
+const ExchangeApi& known_table(const py::object& offer) {
+    static PyObject* last = nullptr;
+    static const ExchangeApi* table = nullptr;
+    if (offer.ptr() == last) return *table;
+    const ExchangeApi& found = table_of(offer.ptr());
+    table = &found;
+    Py_XDECREF(std::exchange(last, py::object(offer).release().ptr()));
+    return found;
+}
+
 // --- Calling it ---
 
 /// What an entry has told by its status: the producer's exception is kept.
-void require_success(int status, const char* entry) {
+[[noreturn]] void refuse_failure(int status, const char* entry) {
     if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-    if (status == 0) return;
     refuse(std::string(entry) + " returned " + std::to_string(status) + " and set no exception");
+}
+
+void require_success(int status, const char* entry) {
+    if (status != 0 || PyErr_Occurred() != nullptr) refuse_failure(status, entry);
 }
 
 /// A tensor that is ours to give back until it is released.
@@ -136,25 +135,65 @@ Stream producer_stream(const ExchangeApi& api, Device device) {
     return handle == nullptr ? cuda::legacy_stream(gpu.id) : Stream::raw(gpu, handle);
 }
 
-View import_through(const ExchangeApi& api, const ImportRequest& request) {
-    OwnedTensor tensor;
-    tensor.ask(api, request.object);
+/// The tensor is taken over if it is good.
+View import_tensor(OwnedTensor& tensor, const ExchangeApi& api, PyObject* stream) {
     TensorDescription read = read_dlpack(tensor.get());
     require_place(read);
     Stream ready = producer_stream(api, read.device);
     // The caller's stream is ordered after the producer's by place_view(); here it is only checked.
-    if (request.stream != nullptr) read_stream(request.stream, read.device);
+    if (stream != nullptr) read_stream(stream, read.device);
     return take_tensor(tensor.release(), std::move(read), std::move(ready));
+}
+
+bool is_host(const OwnedTensor& tensor, HostTensor& read) {
+    if (!read_host_tensor(tensor.get(), read)) return false;
+    require_host(read);
+    return true;
 }
 
 }  // namespace
 
-bool offers_exchange(PyTypeObject* type) { return static_cast<bool>(exchange_attribute(type)); }
+// Types without a table are the usual case: no AttributeError is made for them. Only descriptors
+// and metaclasses with a mind of their own run code.
+py::object exchange_offer(PyTypeObject* type) {
+    static PyObject* const name = PyUnicode_InternFromString(kExchangeAttribute);
+    if (name == nullptr) throw py::error_already_set();
+    PyTypeObject* const meta = Py_TYPE(type);
+    PyObject* const found = _PyType_Lookup(type, name);
+    const bool plain = meta == &PyType_Type || (meta->tp_getattro == PyType_Type.tp_getattro &&
+                                                _PyType_Lookup(meta, name) == nullptr);
+    if (plain && (found == nullptr || found == Py_None)) return {};
+    if (plain && PyCapsule_CheckExact(found)) return py::reinterpret_borrow<py::object>(found);
+    py::object value = attribute_or_null(reinterpret_cast<PyObject*>(type), name);
+    return value.is_none() ? py::object() : value;
+}
 
 std::optional<View> import_exchange(const ImportRequest& request) {
-    const py::object value = exchange_attribute(Py_TYPE(request.object));
-    if (!value) return std::nullopt;
-    return import_through(table_of(value.ptr()), request);
+    const py::object offer = exchange_offer(Py_TYPE(request.object));
+    if (!offer) return std::nullopt;
+    const ExchangeApi& api = known_table(offer);
+    OwnedTensor tensor;
+    tensor.ask(api, request.object);
+    return import_tensor(tensor, api, request.stream);
+}
+
+PyObject* new_exchange_view(PyObject* object, const py::object& offer) {
+    const ExchangeApi& api = known_table(offer);
+    NewView room;  // before the tensor is looked at: it may run any code
+    HostTensor read;
+    OwnedTensor tensor;
+    tensor.ask(api, object);
+    if (is_host(tensor, read)) return new_host_view(room, tensor.release(), read);
+    return new_view(import_tensor(tensor, api, nullptr));
+}
+
+View exchange_view(PyObject* object, const py::object& offer) {
+    const ExchangeApi& api = known_table(offer);
+    HostTensor read;
+    OwnedTensor tensor;
+    tensor.ask(api, object);
+    return is_host(tensor, read) ? take_host_tensor(tensor.release(), read)
+                                 : import_tensor(tensor, api, nullptr);
 }
 
 }  // namespace devview::python

@@ -3,7 +3,9 @@
 
 #include <new>
 
+#include "callback_scope.hpp"
 #include "devview/error.hpp"
+#include "exchange/dlpack_tensor.hpp"
 #include "owner.hpp"
 #include "view/view_slots.hpp"
 
@@ -44,6 +46,12 @@ bool takes_driver_lock(const std::shared_ptr<Allocation>& allocation) noexcept {
     return allocation && is_cuda(allocation->device());
 }
 
+/// True if what giving the memory back runs first takes KnownGil's word.
+bool knows_gil(const View& view) noexcept {
+    const auto& memory = view.allocation();
+    return memory && memory->release_function() == release_versioned;
+}
+
 void point_to(ViewObject* self, AllocationObject* allocation) noexcept {
     Py_INCREF(allocation);
     ++allocation->python_views;
@@ -57,6 +65,7 @@ void let_go(ViewObject* self) {
                !self->allocation->spare) {
         self->allocation->spare = self->view.detach();
     } else {
+        const KnownGil here(knows_gil(self->view));
         self->view.release();
     }
     if (AllocationObject* const allocation = std::exchange(self->allocation, nullptr)) {
@@ -69,20 +78,14 @@ void let_go(ViewObject* self) {
 
 NewView::NewView() : object_(view_object(free_views.take<ViewObject>(view_type))) {}
 
-NewView::~NewView() {
-    if (object_ == nullptr) return;
+void NewView::give_back() noexcept {
     PyTypeObject* const type = Py_TYPE(object_);
     free_views.give(reinterpret_cast<PyObject*>(object_));
     Py_DECREF(type);
 }
 
 PyObject* NewView::finish() noexcept {
-    ViewObject* const self = std::exchange(object_, nullptr);
-    self->allocation = nullptr;
-    self->exports = 0;
-    self->hash = -1;
-    self->weakrefs = nullptr;
-    self->lent_axes = nullptr;
+    ViewObject* const self = start();
     const auto& allocation = self->view.allocation();
     if (void* const known = allocation->binding.load(std::memory_order_acquire)) {
         point_to(self, static_cast<AllocationObject*>(known));
@@ -164,8 +167,11 @@ void destroy(ViewObject* self) {
     auto* const object = reinterpret_cast<PyObject*>(self);
     PyTypeObject* const type = Py_TYPE(object);
     if (self->weakrefs != nullptr) PyObject_ClearWeakRefs(object);
-    let_go(self);
-    self->view.~View();
+    if (self->allocation != nullptr || takes_driver_lock(self->view.allocation())) let_go(self);
+    {
+        const KnownGil here(knows_gil(self->view));
+        self->view.~View();
+    }
     if (self->lent_axes != nullptr && self->lent_axes != self->small_axes) {
         PyMem_Free(self->lent_axes);
     }

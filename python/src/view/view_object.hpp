@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "devview/view.hpp"
 #include "python.hpp"
@@ -68,7 +69,9 @@ class NewView {
 public:
     /// @throws py::error_already_set on memory exhaustion.
     NewView();
-    ~NewView();
+    ~NewView() {
+        if (object_ != nullptr) give_back();
+    }
     NewView(const NewView&) = delete;
     NewView& operator=(const NewView&) = delete;
     /// The object with the View that `make`, which must not throw, returns (new reference).
@@ -77,9 +80,26 @@ public:
         new (&object_->view) View(make());
         return finish();
     }
+    /// The same for the first view of memory that holds nothing for the collector.
+    template <class Make>
+    PyObject* make_first(Make&& make) noexcept {
+        new (&object_->view) View(make());
+        return reinterpret_cast<PyObject*>(start());
+    }
 
 private:
     PyObject* finish() noexcept;
+    void give_back() noexcept;
+    /// What is not the View, of an object that is handed out.
+    ViewObject* start() noexcept {
+        ViewObject* const self = std::exchange(object_, nullptr);
+        self->allocation = nullptr;
+        self->exports = 0;
+        self->hash = -1;
+        self->weakrefs = nullptr;
+        self->lent_axes = nullptr;
+        return self;
+    }
     ViewObject* object_;
 };
 

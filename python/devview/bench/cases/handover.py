@@ -37,11 +37,13 @@ def host(quick: bool) -> dict[str, Any]:
 
 
 def tvm(quick: bool) -> dict[str, Any]:
-    """Return the same, and a tensor of tvm-ffi."""
+    """Return the same, a tensor of tvm-ffi, and one as a type with an exchange table has it."""
     import tvm_ffi
 
     scope = host(quick)
-    return scope | {"tvm_ffi": tvm_ffi, "t": tvm_ffi.from_dlpack(scope["a"])}
+    t = tvm_ffi.from_dlpack(scope["a"])
+    # Of tvm-ffi's own types this one alone has __dlpack_c_exchange_api__.
+    return scope | {"tvm_ffi": tvm_ffi, "t": t, "x": tvm_ffi.core.DLTensorTestWrapper(t)}
 
 
 def core(quick: bool) -> dict[str, Any]:
@@ -150,6 +152,13 @@ CASES = (
         "t",
         "view(t)",
         {"tvm_ffi.from_dlpack": "tvm_ffi.from_dlpack(t)"},
+        "tvm-ffi",
+    ),
+    hand_over(
+        "view through the C exchange API",
+        "x",
+        "view(x)",
+        {"tvm_ffi.from_dlpack": "tvm_ffi.from_dlpack(x)"},
         "tvm-ffi",
         at_most={"tvm_ffi.from_dlpack": 0.6},
     ),
