@@ -49,8 +49,7 @@ bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& 
         const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
         kernels.transpose[size](dst, dst_at, src, src_at, rows, columns);
     } else {
-        move_units({dst, dst_at, src, src_at, rows, columns, nullptr}, unit, plan.src_strides[0],
-                   kernels);
+        move_units({dst, dst_at, src, src_at, rows, columns, nullptr}, unit, plan.src_strides[0]);
     }
     return true;
 }

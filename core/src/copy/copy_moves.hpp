@@ -63,8 +63,7 @@ inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std
 }
 
 /// `across`: bytes of the source between columns.
-inline void move_units(const Block& block, std::int64_t unit, std::int64_t across,
-                       const Kernels& /*kernels*/) noexcept {
+inline void move_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
     rows::with_move(unit, [&](const auto& move) { move_block(move, block, across); });
 }
 

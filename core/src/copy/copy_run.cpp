@@ -312,7 +312,7 @@ private:
     void moves(char* dst, const std::int64_t* dst_at, const char* src, const std::int64_t* src_at,
                std::int64_t rows, std::int64_t columns) const noexcept {
         const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
-        move_units({dst, dst_at, src, src_at, rows, columns, axis}, task_.unit, across_, kernels_);
+        move_units({dst, dst_at, src, src_at, rows, columns, axis}, task_.unit, across_);
     }
 
     void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,

@@ -182,7 +182,7 @@ private:
             kernels_.transpose[size](buffer_, dst_at_, from, tile_at_, height, columns);
         } else {
             move_units({buffer_, dst_at_, from, tile_at_, height, columns, nullptr}, task_.unit,
-                       task_.unit, kernels_);
+                       task_.unit);
         }
         for (std::int64_t k = 0; k < columns; ++k)
             rows[k].push(buffer_ + k * strip_pitch_, height * task_.unit, kernels_);
