@@ -217,7 +217,7 @@ TEST(CopyStream, RoutesOfLargeCopies) {
 
 TEST(CopyStream, LongRunsThatFollowEachOtherOnEitherSide) {
     for (const Kernels* const kernels : usable_kernels()) {
-        for (const std::int64_t run : {256, 257, 300, 319, 1024, 4096, 5000}) {
+        for (const std::int64_t run : {320, 321, 333, 383, 1024, 4096, 5000}) {
             const Shape shape = {2, 3, 7, run};
             const Layout to = dense(shape, 1);
             const Layout gaps = strided(shape, {24 * (run + 5), 8 * (run + 5), run + 5, 1}, 1);

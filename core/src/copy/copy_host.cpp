@@ -21,8 +21,10 @@ namespace {
 /// reader.
 constexpr std::int64_t kStreamBytes = 8 << 20;
 
-/// True if a copy of `nbytes` goes past the caches: rows count what is read, too, and half of both.
+/// True if a copy of `nbytes` goes past the caches: rows count what is read, too, and half of both;
+/// lines of a transpose come from so many places that they drive each other out sooner.
 bool is_streamed(const Task& task, std::int64_t nbytes) noexcept {
+    if (task.inner == Inner::transpose) return nbytes >= kStreamBytes / 2;
     if (nbytes >= kStreamBytes || task.inner != Inner::rows) return nbytes >= kStreamBytes;
     const auto read = static_cast<std::int64_t>(checked::magnitude(task.along.axes[0].src));
     return nbytes / task.unit * (task.unit + read) >= 2 * kStreamBytes;

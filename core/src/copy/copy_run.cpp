@@ -1,6 +1,7 @@
 // Runs a task block by block: a strip of rows of the destination at a time, as wide as one or two
 // lines of the source.
 #include <algorithm>
+#include <cstring>
 
 #include "src/checked.hpp"
 #include "src/copy/copy_moves.hpp"
@@ -10,13 +11,14 @@
 namespace devview::copy {
 namespace {
 
-constexpr std::int64_t kMostRows = 1024;   // of the source in a block
-constexpr std::int64_t kMostColumns = 64;  // rows of the destination in a strip
-constexpr std::int64_t kMostLong = 256;    // where whole lines of the source are read along
-constexpr std::int64_t kSlack = 16;        // most that goes with the last block beyond its size
-constexpr std::int64_t kStripBytes = 128;  // of the source that are read along a strip
-constexpr std::int64_t kBlock = 32 << 10;  // bytes of a block, in the first cache
-constexpr std::int64_t kLongRow = 1024;    // of the destination, worth streaming by itself
+constexpr std::int64_t kMostRows = 1024;     // of the source in a block
+constexpr std::int64_t kMostColumns = 64;    // rows of the destination in a strip
+constexpr std::int64_t kMostLong = 256;      // where whole lines of the source are read along
+constexpr std::int64_t kSlack = 16;          // most that goes with the last block beyond its size
+constexpr std::int64_t kStripBytes = 128;    // of the source that are read along a strip
+constexpr std::int64_t kBlock = 32 << 10;    // bytes of a block, in the first cache
+constexpr std::int64_t kLongCopy = 8 << 10;  // what the C library does as well or better
+constexpr std::int64_t kLongRow = 1024;      // of the destination, worth streaming by itself
 
 /// Calls plane(dst, src) at every place of the axes.
 template <typename Plane>
@@ -91,6 +93,15 @@ void run_rows(const Task& task, const Kernels& kernels, char* dst, const char* s
         unit = 1;
     }
     const Axis across = task.across.ndim == 0 ? Axis{1, 0, 0} : task.across.axes[0];
+    const std::int64_t nbytes_along = along.extent * unit;
+    if (!streams && along.src == unit && nbytes_along >= kLongCopy) {
+        return each_place(task.outer, dst, src, [&](char* to, const char* from) {
+            for (std::int64_t k = 0; k < across.extent; ++k) {
+                std::memcpy(to + k * across.dst, from + k * across.src,
+                            static_cast<std::size_t>(nbytes_along));
+            }
+        });
+    }
     const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
     RowPlane plane{};
     plane.dst_pitch = across.dst;

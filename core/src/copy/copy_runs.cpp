@@ -9,7 +9,7 @@
 namespace devview::copy {
 namespace {
 
-constexpr std::int64_t kLeastRun = 256;
+constexpr std::int64_t kLeastRun = 320;
 constexpr std::int64_t kLeastApart = 1024;  // whose first and last lines are not whole
 constexpr std::int64_t kPiece = 4 << 10;    // of either side
 
@@ -74,13 +74,25 @@ private:
     Axis outer_[kMaxNdim];
 };
 
+/// True if another axis than the last brings the source's next run nearer.
+bool has_nearer_axis(const CopyPlan& plan) noexcept {
+    const int last = plan.ndim - 1;
+    for (int k = 0; k < last; ++k) {
+        if (checked::magnitude(plan.src_strides[k]) < checked::magnitude(plan.src_strides[last]))
+            return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst,
                  const char* src) noexcept {
-    if (plan.ndim < 2) return false;  // one after another does as well
-    const bool adjoin = plan.dst_strides[plan.ndim - 1] == plan.unit;
+    const int last = plan.ndim - 1;
+    if (last < 1) return false;
+    const bool adjoin = plan.dst_strides[last] == plan.unit;
     if (plan.unit < (adjoin ? kLeastRun : kLeastApart)) return false;
+    if (!has_nearer_axis(plan)) return false;  // one after another does as well
     Runs(plan, kernels).run(dst, src);
     return true;
 }

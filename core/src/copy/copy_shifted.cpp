@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kMostColumns = 1024;
 constexpr std::int64_t kPiece = 4 << 10;  // bytes of a row of the source that are read along
-constexpr std::int64_t kFewLines = 16;    // of a row of the destination
+constexpr std::int64_t kFewLines = 8;     // of a row of the destination
 
 class Shifted {
 public:

@@ -109,7 +109,8 @@ bool stream_shifted(const Task& task, const Kernels& kernels, char* dst, const c
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
-/// Runs a plan of long dense units on two axes at least past the caches; false where it is none.
+/// Runs a plan of long dense units past the caches, where another axis is the nearest on either
+/// side; false where it is none.
 bool stream_runs(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src) noexcept;
 /// Runs a plan whose source stands still on an axis; false if there is none that is worth it.
 bool run_repeats(const CopyPlan& plan, const Kernels& kernels, char* dst, const char* src,
