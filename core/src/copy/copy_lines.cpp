@@ -33,11 +33,8 @@ public:
         apart_ = task.across.extent / outermost.extent;
     }
 
-    void run(char* dst, const char* src, int axis = 0) noexcept {
-        if (axis == task_.outer.ndim) return plane(dst, src);
-        const Axis& outer = task_.outer.axes[axis];
-        for (std::int64_t k = 0; k < outer.extent; ++k)
-            run(dst + k * outer.dst, src + k * outer.src, axis + 1);
+    void run(char* dst, const char* src) noexcept {
+        each_place(task_.outer, dst, src, [&](char* to, const char* from) { plane(to, from); });
     }
 
 private:

@@ -20,27 +20,6 @@ constexpr std::int64_t kBlock = 32 << 10;    // bytes of a block, in the first c
 constexpr std::int64_t kLongCopy = 8 << 10;  // what the C library does as well or better
 constexpr std::int64_t kLongRow = 1024;      // of the destination, worth streaming by itself
 
-/// Calls plane(dst, src) at every place of the axes.
-template <typename Plane>
-void each_place(const AxisRun& outer, char* dst, const char* src, const Plane& plane) noexcept {
-    std::int64_t at[kMaxNdim];
-    std::fill_n(at, outer.ndim, 0);
-    for (;;) {
-        plane(dst, src);
-        int k = outer.ndim - 1;
-        for (; k >= 0; --k) {
-            const Axis& axis = outer.axes[k];
-            dst += axis.dst;
-            src += axis.src;
-            if (++at[k] < axis.extent) break;
-            at[k] = 0;
-            dst -= axis.dst * axis.extent;
-            src -= axis.src * axis.extent;
-        }
-        if (k < 0) return;
-    }
-}
-
 /// True if a row is long and lines begin with a unit.
 bool has_streamed_rows(const Task& task, const char* dst) noexcept {
     if (task.unit * task.along.extent < kLongRow) return false;

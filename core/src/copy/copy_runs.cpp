@@ -25,15 +25,13 @@ public:
                 fastest = k;
         }
         across_ = axis(fastest);
-        for (int k = 0; k < plan.ndim - 1; ++k) {
-            if (k != fastest) outer_[count_++] = axis(k);
+        for (int k = plan.ndim - 2; k >= 0; --k) {
+            if (k != fastest) outer_.push_outside(axis(k));
         }
     }
 
-    void run(char* dst, const char* src, int at = 0) noexcept {
-        if (at == count_) return plane(dst, src);
-        for (std::int64_t k = 0; k < outer_[at].extent; ++k)
-            run(dst + k * outer_[at].dst, src + k * outer_[at].src, at + 1);
+    void run(char* dst, const char* src) noexcept {
+        each_place(outer_, dst, src, [&](char* to, const char* from) { plane(to, from); });
     }
 
 private:
@@ -70,8 +68,7 @@ private:
     const std::int64_t many_;  // runs that are written one after another
     Axis along_;
     Axis across_;
-    int count_ = 0;
-    Axis outer_[kMaxNdim];
+    AxisRun outer_;
 };
 
 /// True if another axis than the last brings the source's next run nearer.

@@ -2,6 +2,8 @@
 // kernel; private to the core.
 #pragma once
 
+#include <algorithm>
+
 #include "devview/copy_plan.hpp"
 #include "src/copy/copy_kernels.hpp"
 #include "src/copy/copy_rows.hpp"
@@ -23,6 +25,27 @@ struct AxisRun {
         extent *= axis.extent;
     }
 };
+
+/// Calls plane(dst, src) at every place of the axes.
+template <typename Plane>
+void each_place(const AxisRun& outer, char* dst, const char* src, const Plane& plane) noexcept {
+    std::int64_t at[kMaxNdim];
+    std::fill_n(at, outer.ndim, 0);
+    for (;;) {
+        plane(dst, src);
+        int k = outer.ndim - 1;
+        for (; k >= 0; --k) {
+            const Axis& axis = outer.axes[k];
+            dst += axis.dst;
+            src += axis.src;
+            if (++at[k] < axis.extent) break;
+            at[k] = 0;
+            dst -= axis.dst * axis.extent;
+            src -= axis.src * axis.extent;
+        }
+        if (k < 0) return;
+    }
+}
 
 /// Bytes from the start of a run to `count` of its places, from `first` on.
 void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t first,
