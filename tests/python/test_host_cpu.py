@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
+
+from support import Outcome, run_script
 
 WORK = textwrap.dedent("""
     import hashlib
@@ -31,23 +30,16 @@ WORK = textwrap.dedent("""
 """)
 
 
-def run(code: str, word: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, word: str) -> Outcome:
     """Run Python code with DEVVIEW_CPU set."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "DEVVIEW_CPU": word},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_script(code, emulate=False, env={"DEVVIEW_CPU": word}, timeout=120)
 
 
 def test_results_are_the_same_at_every_level() -> None:
     done = [run(WORK, word) for word in ("", "portable", "avx2", "avx512")]
-    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 4
-    assert len({each.stdout for each in done}) == 1
-    assert done[0].stdout.startswith("100 ")
+    assert [(each.code, each.err) for each in done] == [(0, "")] * 4
+    assert len({each.out for each in done}) == 1
+    assert done[0].out.startswith("100 ")
 
 
 @pytest.mark.parametrize("word", ["AVX2", "sse4", "avx2 "])
@@ -75,5 +67,5 @@ def test_an_unknown_word_is_refused_by_name_when_work_is_wanted(word: str) -> No
     """)
     done = run(code, word)
     text = f'LayoutError DEVVIEW_CPU: "{word}", portable, avx2 or avx512'
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [text] * 6 + ["0.0"]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [text] * 6 + ["0.0"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
+
+from support import Outcome, run_script
 
 # Copies, casts, byte orders, fills and comparisons of layouts large enough for threads.
 WORK = """
@@ -35,24 +34,17 @@ print(" ".join(found))
 """
 
 
-def run(code: str, threads: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, threads: str) -> Outcome:
     """Run Python code with this number of threads."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "DEVVIEW_NUM_THREADS": threads},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_script(code, emulate=False, env={"DEVVIEW_NUM_THREADS": threads}, timeout=120)
 
 
 def test_results_are_the_same_with_any_number_of_threads() -> None:
     done = [run(WORK, threads) for threads in ("1", "2", "8")]
-    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 3
-    assert len(done[0].stdout.split()) == 20
-    assert done[1].stdout == done[0].stdout
-    assert done[2].stdout == done[0].stdout
+    assert [(each.code, each.err) for each in done] == [(0, "")] * 3
+    assert len(done[0].out.split()) == 20
+    assert done[1].out == done[0].out
+    assert done[2].out == done[0].out
 
 
 @pytest.mark.parametrize("number", ["0", "257", "many"])
@@ -77,8 +69,8 @@ def test_a_bad_number_is_refused_when_threads_are_wanted(number: str) -> None:
     """)
     done = run(code, number)
     text = f'DEVVIEW_NUM_THREADS: "{number}", 1 to 256 threads'
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [text] * 4 + ["1.0 1.0"]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [text] * 4 + ["1.0 1.0"]
 
 
 def test_a_forked_child_works_on_threads_of_its_own() -> None:
@@ -98,4 +90,4 @@ def test_a_forked_child_works_on_threads_of_its_own() -> None:
         print("done")
     """)
     done = run(code, "4")
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert (done.code, done.out) == (0, "done\n"), done.err
