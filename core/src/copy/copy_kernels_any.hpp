@@ -110,23 +110,6 @@ inline __m256i two_periods(const Program& program, int first, int windows,
     return all;
 }
 
-template <bool kStreams>
-inline void put(char* to, __m128i value) noexcept {
-    if constexpr (kStreams) {
-        _mm_stream_si128(reinterpret_cast<__m128i*>(to), value);
-    } else {
-        store_vector(to, value);
-    }
-}
-template <bool kStreams>
-inline void put(char* to, __m256i value) noexcept {
-    if constexpr (kStreams) {
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(to), value);
-    } else {
-        store_vector(to, value);
-    }
-}
-
 template <int kWindows, bool kStreams>
 inline void run_windows(const Program& program, char* dst, const char* src, std::int64_t periods,
                         std::int64_t ahead) noexcept {
@@ -137,14 +120,14 @@ inline void run_windows(const Program& program, char* dst, const char* src, std:
         for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
             __builtin_prefetch(src + ahead + at);
         if (program.phases == 1) {
-            put<kStreams>(dst, two_periods<kWindows>(program, 0, program.windows, src));
+            PutVector<kStreams>()(dst, two_periods<kWindows>(program, 0, program.windows, src));
         } else {
             for (int phase = 0; phase < program.phases; ++phase) {
                 const __m256i both = two_periods<kWindows>(
                     program, phase * (kWindows > 0 ? kWindows : program.windows), program.windows,
                     src);
-                put<kStreams>(dst + 16 * phase, _mm256_castsi256_si128(both));
-                put<kStreams>(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
+                PutVector<kStreams>()(dst + 16 * phase, _mm256_castsi256_si128(both));
+                PutVector<kStreams>()(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
             }
         }
         dst += 2 * nbytes;
@@ -218,18 +201,9 @@ inline void run_pattern(const Program& program, char* dst, std::int64_t nbytes, 
 #endif
 
 inline void stream(char* dst, const char* src, std::int64_t nbytes) noexcept {
-#if defined(__AVX512BW__)
-    for (std::int64_t k = 0; k < nbytes; k += kLine)
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(dst + k), load_vector<__m512i>(src + k));
-#elif defined(__AVX2__)
-    for (std::int64_t k = 0; k < nbytes; k += 32)
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(dst + k), load_vector<__m256i>(src + k));
-#elif defined(__x86_64__)
-    for (std::int64_t k = 0; k < nbytes; k += 16)
-        _mm_stream_si128(reinterpret_cast<__m128i*>(dst + k), load_vector<__m128i>(src + k));
-#else
-    std::memcpy(dst, src, static_cast<std::size_t>(nbytes));
-#endif
+    using V = VectorOf<std::uint64_t, kVectorBytes>;
+    for (std::int64_t k = 0; k < nbytes; k += kVectorBytes)
+        stream_vector(dst + k, load_vector<V>(src + k));
 }
 
 inline void fence() noexcept {

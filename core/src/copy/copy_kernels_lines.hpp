@@ -7,18 +7,6 @@
 namespace devview::copy {
 namespace {
 
-inline void stream_vector(char* to, VectorOf<std::uint64_t, kVectorBytes> value) noexcept {
-#if defined(__AVX512BW__)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(value));
-#elif defined(__AVX2__)
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(value));
-#elif defined(__x86_64__)
-    _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<__m128i>(value));
-#else
-    store_vector(to, value);
-#endif
-}
-
 using Lanes = VectorOf<std::uint64_t, kVectorBytes>;
 
 /// The lanes of four vectors, transposed: the line of lane c has that lane of each of them. Its
@@ -134,7 +122,7 @@ inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
         src, src_at, columns,
         [&](const char* from) { fetch_lines(from, src_at, kLines * kLine / kItem); },
         [&](std::int64_t i) {
-            Part::run(dst, dst_at + i, src + i * kItem, src_at, stream_vector);
+            Part::run(dst, dst_at + i, src + i * kItem, src_at, PutVector<true>());
         });
 }
 
@@ -147,8 +135,7 @@ inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
     each_square<Part, kItem>(
         src, src_at, columns, [](const char* /*from*/) {},
         [&](std::int64_t i) {
-            Part::run(dst, dst_at + i, src + i * kItem, src_at,
-                      [](char* to, const Lanes& value) { store_vector(to, value); });
+            Part::run(dst, dst_at + i, src + i * kItem, src_at, PutVector<false>());
         });
 }
 
@@ -187,7 +174,7 @@ struct LineRows {
         for (std::int64_t g = 0; g < lines; ++g) {
             for (std::int64_t k = 0; k < kColumns; k += Part::kColumns) {
                 Part::run(made + g * kLine, made_at + k, src + k * kItem, src_at + g * kColumns,
-                          [](char* to, const Lanes& value) { store_vector(to, value); });
+                          PutVector<false>());
             }
         }
     }
@@ -208,16 +195,13 @@ void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* s
                     std::int64_t lines) noexcept {
     using Rows = LineRows<T, kSide>;
     Rows rows;
-    const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
-    const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / Rows::kItem;
-    for (std::int64_t i = 0; i < columns; i += i == 0 && lead != 0 ? lead : Rows::kColumns) {
-        const std::int64_t most = columns - Rows::kColumns;
-        const std::int64_t first = i < most ? i : most;
-        const char* const from = src + first * Rows::kItem;
-        fetch_lines(from, src_at, (lines + 1) * Rows::kColumns);
-        rows.make(from, src_at, lines + 1);
-        rows.stream(dst, dst_at + first, skipped + first, lines);
-    }
+    each_square<Rows, Rows::kItem>(
+        src, src_at, columns,
+        [&](const char* from) { fetch_lines(from, src_at, (lines + 1) * Rows::kColumns); },
+        [&](std::int64_t i) {
+            rows.make(src + i * Rows::kItem, src_at, lines + 1);
+            rows.stream(dst, dst_at + i, skipped + i, lines);
+        });
 }
 
 }  // namespace

@@ -176,19 +176,6 @@ private:
 };
 #endif
 
-template <typename V>
-inline void stream_vector(char* to, const V& value) noexcept {
-#if defined(__AVX512BW__)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(value));
-#elif defined(__AVX2__)
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(value));
-#elif defined(__x86_64__)
-    _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<__m128i>(value));
-#else
-    store_vector(to, value);
-#endif
-}
-
 /// `units` units in whole vectors. What lies `ahead` bytes is asked for, unless 0.
 template <typename E, int kParts, int kBytes, int kStep, bool kStreams>
 inline void move_vectors(char* dst, const char* src, std::int64_t units,
@@ -205,11 +192,7 @@ inline void move_vectors(char* dst, const char* src, std::int64_t units,
             }
         }
         if constexpr (kStep != 0) vector = U::template pick<kStep>(src, load);
-        if constexpr (kStreams) {
-            stream_vector(dst, vector);
-        } else {
-            store_vector(dst, vector);
-        }
+        PutVector<kStreams>()(dst, vector);
         dst += kBytes;
         src += kSpan;
     }

@@ -42,6 +42,41 @@ inline void store_vector(char* to, const V& value) noexcept {
     std::memcpy(to, &value, sizeof(V));
 }
 
+/// As above, past the caches; `to` is aligned to the vector.
+template <typename V>
+inline void stream_vector(char* to, const V& value) noexcept {
+#if defined(__AVX512BW__)
+    if constexpr (sizeof(V) == 64) {
+        return _mm512_stream_si512(reinterpret_cast<__m512i*>(to),
+                                   reinterpret_cast<__m512i>(value));
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (sizeof(V) == 32) {
+        return _mm256_stream_si256(reinterpret_cast<__m256i*>(to),
+                                   reinterpret_cast<__m256i>(value));
+    }
+#endif
+#if defined(__x86_64__)
+    if constexpr (sizeof(V) == 16) {
+        return _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<__m128i>(value));
+    }
+#endif
+    store_vector(to, value);
+}
+
+template <bool kStreams>
+struct PutVector {
+    template <typename V>
+    void operator()(char* to, const V& value) const noexcept {
+        if constexpr (kStreams) {
+            stream_vector(to, value);
+        } else {
+            store_vector(to, value);
+        }
+    }
+};
+
 template <typename T>
 inline VectorOf<T, 16> gather_lanes(const char* src, const std::int64_t* at, std::int64_t /*step*/,
                                     VectorOf<T, 16>* /*tag*/) noexcept {

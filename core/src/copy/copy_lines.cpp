@@ -11,13 +11,6 @@ namespace {
 constexpr std::int64_t kMostColumns = 512;  // whose offsets are found at once
 constexpr std::int64_t kFewLines = 4;       // of a row of the destination
 
-bool keeps_phase(const AxisRun& run) noexcept {
-    for (int k = 0; k < run.ndim; ++k) {
-        if (run.axes[k].dst % kLine != 0) return false;
-    }
-    return true;
-}
-
 class Lines {
 public:
     Lines(const Task& task, const Kernels& kernels, std::int64_t head) noexcept
@@ -123,9 +116,7 @@ bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const cha
     src += task.src_shift;
     const auto phase = static_cast<std::int64_t>(-reinterpret_cast<std::uintptr_t>(dst) %
                                                  static_cast<std::uintptr_t>(kLine));
-    if (phase % task.unit != 0 || !keeps_phase(task.across) || !keeps_phase(task.outer)) {
-        return false;
-    }
+    if (phase % task.unit != 0 || row_steps(task) % kLine != 0) return false;
     Lines(task, kernels, phase / task.unit).run(dst, src);
     return true;
 }

@@ -18,17 +18,13 @@ constexpr std::int64_t kSlack = 16;          // most that goes with the last blo
 constexpr std::int64_t kStripBytes = 128;    // of the source that are read along a strip
 constexpr std::int64_t kBlock = 32 << 10;    // bytes of a block, in the first cache
 constexpr std::int64_t kLongCopy = 8 << 10;  // what the C library does as well or better
-constexpr std::int64_t kLongRow = 1024;      // of the destination, worth streaming by itself
 
 /// True if a row is long and lines begin with a unit.
 bool has_streamed_rows(const Task& task, const char* dst) noexcept {
     if (task.unit * task.along.extent < kLongRow) return false;
     if (task.along.axes[0].src == task.unit) return true;
-    auto bits = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
-    for (const AxisRun* const run : {&task.across, &task.outer}) {
-        for (int k = 0; k < run->ndim; ++k)
-            bits |= run->axes[k].dst;
-    }
+    const auto bits =
+        static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst)) | row_steps(task);
     return bits % task.unit == 0;
 }
 
@@ -36,11 +32,7 @@ bool has_streamed_rows(const Task& task, const char* dst) noexcept {
 /// are none, or rows differ.
 std::int64_t find_program_start(const Task& task, const char* dst) noexcept {
     const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
-    for (const AxisRun* const run : {&task.across, &task.outer}) {
-        for (int k = 0; k < run->ndim; ++k) {
-            if (run->axes[k].dst % Program::kAlign != 0) return -1;
-        }
-    }
+    if (row_steps(task) % Program::kAlign != 0) return -1;
     const std::int64_t step = task.along.extent / task.along.axes[0].extent;
     const std::int64_t most = std::min(task.along.extent, kMostRows) / step;
     for (std::int64_t k = 0; k < std::min<std::int64_t>(most, Program::kAlign); ++k) {

@@ -1,5 +1,4 @@
-// Rows that are made piece by piece in a buffer and leave it in whole lines, past the caches;
-// private to the core.
+// Rows of the destination that leave in whole lines, past the caches; private to the core.
 #pragma once
 
 #include <algorithm>
@@ -9,19 +8,37 @@
 
 namespace devview::copy {
 
-/// One row of the destination. Bytes are made in a buffer, which is aligned to a line, from where
-/// `begin()` says: their places in their lines are those of the destination. The line that is not
-/// full yet is kept until it is.
-class LineRow {
+/// How far a row of the destination has come. The line that is not full yet is kept until it is.
+class RowEnd {
 public:
     void start(char* dst) noexcept {
         phase_ = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
         head_ = phase_;
         line_ = dst - phase_;
     }
-    char* begin(char* buffer) const noexcept { return buffer + phase_; }
     /// Where the destination goes on.
     const char* position() const noexcept { return line_ + phase_; }
+    void finish() noexcept {
+        copy(line_, kept_, head_, std::max(head_, phase_));
+        head_ = phase_;
+    }
+
+protected:
+    static void copy(char* dst, const char* src, std::int64_t first, std::int64_t end) noexcept {
+        std::memcpy(dst + first, src + first, static_cast<std::size_t>(end - first));
+    }
+
+    std::int64_t phase_;
+    std::int64_t head_;  // bytes of the first line that belong to others
+    char* line_;
+    char kept_[kLine];
+};
+
+/// A row whose bytes are made in a buffer, which is aligned to a line, from where `begin()` says:
+/// their places in their lines are those of the destination.
+class LineRow : public RowEnd {
+public:
+    char* begin(char* buffer) const noexcept { return buffer + phase_; }
 
     /// `nbytes` have been made in `buffer`.
     void push(char* buffer, std::int64_t nbytes, const Kernels& kernels) noexcept {
@@ -39,73 +56,38 @@ public:
         line_ += full;
         phase_ = end - full;
     }
-    void finish() noexcept {
-        copy(line_, kept_, head_, std::max(head_, phase_));
-        head_ = phase_;
-    }
-
-private:
-    static void copy(char* dst, const char* src, std::int64_t first, std::int64_t end) noexcept {
-        std::memcpy(dst + first, src + first, static_cast<std::size_t>(end - first));
-    }
-
-    std::int64_t phase_;
-    std::int64_t head_;  // bytes of the first line that belong to others
-    char* line_;
-    char kept_[kLine];
 };
 
-/// One row of the destination, made of dense runs from where they lie; a line that two of them
-/// share is put together first.
-class RunRow {
+/// A row of dense runs, from where they lie; a line that two of them share is put together first.
+class RunRow : public RowEnd {
 public:
-    void start(char* dst) noexcept {
-        phase_ = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst) % kLine);
-        head_ = phase_;
-        line_ = dst - phase_;
-    }
-    /// Where the destination goes on.
-    const char* position() const noexcept { return line_ + phase_; }
-
     void push(const char* src, std::int64_t nbytes, const Kernels& kernels) noexcept {
         if (phase_ > 0) {
             const std::int64_t part = std::min(kLine - phase_, nbytes);
-            copy(shared_ + phase_, src, part);
+            std::memcpy(kept_ + phase_, src, static_cast<std::size_t>(part));
             src += part;
             nbytes -= part;
             phase_ += part;
             if (phase_ < kLine) return;
-            finish_line(kernels);
+            push_line(kernels);
         }
         const std::int64_t full = nbytes & -kLine;
         if (full > 0) kernels.stream(line_, src, full);
         line_ += full;
         phase_ = nbytes - full;
-        copy(shared_, src + full, phase_);
-    }
-    void finish() noexcept {
-        copy(line_ + head_, shared_ + head_, std::max(phase_ - head_, std::int64_t{0}));
-        head_ = phase_;
+        copy(kept_, src + full, 0, phase_);
     }
 
 private:
-    void finish_line(const Kernels& kernels) noexcept {
+    void push_line(const Kernels& kernels) noexcept {
         if (head_ > 0) {
-            copy(line_ + head_, shared_ + head_, kLine - head_);
+            copy(line_, kept_, head_, kLine);
         } else {
-            kernels.stream(line_, shared_, kLine);
+            kernels.stream(line_, kept_, kLine);
         }
         head_ = phase_ = 0;
         line_ += kLine;
     }
-    static void copy(char* dst, const char* src, std::int64_t nbytes) noexcept {
-        std::memcpy(dst, src, static_cast<std::size_t>(nbytes));
-    }
-
-    std::int64_t phase_;
-    std::int64_t head_;  // bytes of the first line that belong to others
-    char* line_;
-    char shared_[kLine];
 };
 
 }  // namespace devview::copy

@@ -127,7 +127,6 @@ public:
 
 private:
     static constexpr std::int64_t kFew = 64;
-    static constexpr std::int64_t kLongRow = 1024;  // of the destination
     static constexpr std::int64_t kEndless = checked::kMax;
     int count_;
     Axis axes_[kMaxNdim];

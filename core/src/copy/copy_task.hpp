@@ -51,6 +51,9 @@ void each_place(const AxisRun& outer, char* dst, const char* src, const Plane& p
 void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t first,
                   std::int64_t count, std::int64_t* offsets) noexcept;
 
+/// Bytes of a row of the destination that are worth streaming by themselves.
+constexpr std::int64_t kLongRow = 1024;
+
 enum class Inner {
     transpose,  ///< squares of items
     narrow,     ///< squares of items of which only some rows or columns are there
@@ -81,6 +84,17 @@ constexpr std::int64_t kAhead = 1024;
 /// Bytes of the source from one place across to the next.
 inline std::int64_t across_step(const Task& task) noexcept {
     return task.across.ndim == 0 ? 0 : task.across.axes[task.across.ndim - 1].src;
+}
+
+/// The steps between rows of the destination, or-ed: what divides it, if a power of two, divides
+/// them all.
+inline std::int64_t row_steps(const Task& task) noexcept {
+    std::int64_t steps = 0;
+    for (const AxisRun* const run : {&task.across, &task.outer}) {
+        for (int k = 0; k < run->ndim; ++k)
+            steps |= run->axes[k].dst;
+    }
+    return steps;
 }
 
 /// True if the rows of the source that are read side by side fall into few sets of the caches.
