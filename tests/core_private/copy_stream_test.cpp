@@ -146,7 +146,9 @@ TEST(CopyStream, ProgramsGoPastTheCachesAsTheyAreMade) {
     for (const Kernels* const kernels : usable_kernels()) {
         if (kernels->run_program == nullptr) continue;
         const std::tuple<std::int64_t, std::int64_t, std::int64_t> cases[] = {
-            {1, 3, 6400}, {2, 4, 3200}, {3, 2, 3200}, {12, 2, 960}, {6, -1, 1600}, {1, 3, 1632}};
+            {1, 3, 6400}, {2, 4, 3200}, {3, 2, 3200}, {12, 2, 960}, {6, -1, 1600},
+            {1, 3, 1632}, {3, 2, 3210}, {1, 5, 1025}, {7, 3, 700},  {1, 7, 1100},
+            {2, 6, 1001}, {1, 6, 1030}, {3, -5, 1024}};
         for (const auto& [itemsize, step, extent] : cases) {
             const Shape shape = {3, extent};
             const Layout to = dense(shape, itemsize);
@@ -156,22 +158,47 @@ TEST(CopyStream, ProgramsGoPastTheCachesAsTheyAreMade) {
             for (int misaligned = 0; misaligned < 64; misaligned += finest) {
                 const Kernels counting_kernels = counting(*kernels);
                 EXPECT_EQ(copied(counting_kernels, to, from, itemsize, kHuge, misaligned),
-                          Route::strips);
-                EXPECT_GE(calls.streamed_programs, 3) << itemsize << " " << misaligned;
+                          Route::picks);
+                EXPECT_GE(calls.picked_lines, 3 * (extent * itemsize - 1024) / 64)
+                    << itemsize << " " << step << " " << misaligned;
                 EXPECT_EQ(calls.stream, 0);
                 EXPECT_EQ(calls.fence, 1);
             }
         }
-        // Rows that do not begin alike in their lines, and none of whose units does.
-        for (const auto& [itemsize, extent, misaligned] :
-             {std::tuple(3, 3210, 0), std::tuple(12, 960, 2), std::tuple(12, 960, 1)}) {
-            const Layout from =
-                strided({3, extent}, {7 * extent * itemsize, 2 * itemsize}, itemsize);
+        // None of the rows' units begins a line.
+        for (const int misaligned : {2, 1, 62}) {
+            const Layout from = strided({3, 960}, {7 * 960 * 12, 24}, 12);
             const Kernels counting_kernels = counting(*kernels);
-            copied(counting_kernels, dense({3, extent}, itemsize), from, itemsize, kHuge,
-                   misaligned);
-            EXPECT_EQ(calls.streamed_programs, 0);
+            copied(counting_kernels, dense({3, 960}, 12), from, 12, kHuge, misaligned);
+            EXPECT_EQ(calls.picked_lines, 0);
             EXPECT_GT(calls.stream, 0);
+        }
+    }
+}
+
+TEST(CopyStream, ChannelsAreTakenApartSideBySide) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        if (kernels->run_program == nullptr) continue;
+        for (const std::int64_t itemsize : {1, 2, 4}) {
+            for (const std::int64_t channels : {2, 3, 4, 5}) {
+                const std::int64_t pixels = 2003;
+                if (channels * itemsize >= 16) continue;
+                const Shape shape = {2, channels, pixels};
+                const std::int64_t row = (pixels + 9) * channels * itemsize;
+                const Layout from = strided(shape, {row, itemsize, channels * itemsize}, itemsize);
+                const Layout back =
+                    strided(shape, {row, -itemsize, -channels * itemsize}, itemsize);
+                for (int misaligned = 0; misaligned < 64; misaligned += 5) {
+                    for (const Layout& source : {from, back}) {
+                        const Kernels counting_kernels = counting(*kernels);
+                        EXPECT_EQ(copied(counting_kernels, dense(shape, itemsize), source, itemsize,
+                                         kHuge, misaligned * static_cast<int>(itemsize)),
+                                  Route::picks);
+                        EXPECT_GE(calls.picked_lines,
+                                  2 * channels * (pixels * itemsize - 512) / 64);
+                    }
+                }
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ struct Calls {
     std::array<int, 5> squares{};
     std::array<int, 5> shifted{};
     int program = 0;
-    int streamed_programs = 0;
+    std::int64_t picked_lines = 0;
     int pattern = 0;
     int stream = 0;
     int gather = 0;
@@ -106,10 +106,17 @@ inline Kernels counting(const Kernels& kernels) {
     count_sizes(counting, std::make_index_sequence<5>());
     if (kernels.run_program != nullptr) {
         counting.run_program = [](const copy::Program& program, char* dst, const char* src,
-                                  std::int64_t periods, std::int64_t ahead, bool streams) noexcept {
+                                  std::int64_t periods, std::int64_t ahead) noexcept {
             ++calls.program;
-            if (streams) ++calls.streamed_programs;
-            counted->run_program(program, dst, src, periods, ahead, streams);
+            counted->run_program(program, dst, src, periods, ahead);
+        };
+        counting.stream_program = [](const copy::LineProgram& program, char* const* dst,
+                                     const char* const* src, std::int64_t rows, std::int64_t rounds,
+                                     std::int64_t ahead) noexcept {
+            calls.picked_lines += rows * rounds * program.lines;
+            for (std::int64_t i = 0; i < rows; ++i)
+                EXPECT_EQ(reinterpret_cast<std::uintptr_t>(dst[i]) % 64, 0U);
+            counted->stream_program(program, dst, src, rows, rounds, ahead);
         };
     }
     if (kernels.run_pattern != nullptr) {

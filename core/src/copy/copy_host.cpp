@@ -62,6 +62,7 @@ Route stream_plan(const CopyPlan& plan, const Task& task, const Kernels& kernels
     const bool walks = task.inner == Inner::walk;
     if (!walks && stream_lines(task, kernels, dst, src)) return Route::lines;
     if (!walks && stream_shifted(task, kernels, dst, src)) return Route::shifted;
+    if (!walks && stream_picks(task, kernels, dst, src)) return Route::picks;
     if (stream_runs(plan, kernels, dst, src)) return Route::runs;
     if (walks) return Route::none;
     if (!has_long_rows(task, dst)) {

@@ -12,14 +12,25 @@ constexpr std::int64_t kLine = 64;
 /// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
 /// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
 struct Program {
-    static constexpr int kMost = 96;   // phases * windows
-    static constexpr int kAlign = 32;  // of a destination that is streamed
+    static constexpr int kMost = 96;  // phases * windows
     int phases;
     int windows;
     std::int64_t places[kMost];                 ///< of each piece from the period's first byte
     std::int64_t advance;                       ///< source bytes from one period to the next
     std::int64_t offsets[kMost];                ///< of each window from the period's first item
     alignas(16) std::uint8_t masks[kMost][16];  ///< as pshufb takes them: 0x80 picks nothing
+};
+
+/// A program whose pieces lie as lines of the destination hold them: a round of periods makes
+/// `lines` whole ones. Windows are those of a line's first piece, of its second, ...
+struct LineProgram {
+    static constexpr int kMost = 8 * Program::kMost;
+    int lines;
+    int windows;
+    std::int64_t periods;         ///< of a round
+    std::int64_t advance;         ///< source bytes from one round to the next
+    std::int64_t offsets[kMost];  ///< [line][window][piece], from the round's first item
+    alignas(64) std::uint8_t masks[kMost][16];  ///< likewise
 };
 
 /// Rows `j` of the source, at src + src_at[j], are dense in `i`; rows `i` of the destination, at
@@ -71,9 +82,13 @@ struct Kernels {
     StreamShifted stream_shifted[5];
     void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes
     /// Null where the CPU has no shuffle of bytes. Windows are read whole. What comes `ahead` bytes
-    /// later is asked for, unless 0. `streams`: past the caches; dst is aligned to Program::kAlign.
+    /// later is asked for, unless 0.
     void (*run_program)(const Program& program, char* dst, const char* src, std::int64_t periods,
-                        std::int64_t ahead, bool streams) noexcept;
+                        std::int64_t ahead) noexcept;
+    /// As above, past the caches, rows that go on together, from src[i] to dst[i], which is aligned
+    /// to a line. Only what lies ahead of src[0] is asked for. Null as above.
+    void (*stream_program)(const LineProgram& program, char* const* dst, const char* const* src,
+                           std::int64_t rows, std::int64_t rounds, std::int64_t ahead) noexcept;
     /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
     /// above.
     void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,

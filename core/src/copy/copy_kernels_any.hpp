@@ -94,112 +94,6 @@ void transpose_lines(char* dst, const std::int64_t* dst_at, const char* src,
     kRest(dst + j * kItem, dst_at, src, src_at + j, rows - j, columns);
 }
 
-#if defined(__AVX2__)
-/// One phase of a period, or of two at once: the second in the upper lane.
-template <int kWindows>
-inline __m256i two_periods(const Program& program, int first, int windows,
-                           const char* src) noexcept {
-    __m256i all = _mm256_setzero_si256();
-    const int count = kWindows > 0 ? kWindows : windows;
-    for (int k = first; k < first + count; ++k) {
-        const char* const at = src + program.offsets[k];
-        const __m256i mask = _mm256_broadcastsi128_si256(
-            load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[k])));
-        all = _mm256_or_si256(all, _mm256_shuffle_epi8(two_lanes(at, at + program.advance), mask));
-    }
-    return all;
-}
-
-template <int kWindows, bool kStreams>
-inline void run_windows(const Program& program, char* dst, const char* src, std::int64_t periods,
-                        std::int64_t ahead) noexcept {
-    const std::int64_t nbytes = 16 * program.phases;
-    const std::int64_t read = program.advance < 0 ? -2 * program.advance : 2 * program.advance;
-    std::int64_t k = 0;
-    for (; k + 2 <= periods; k += 2) {
-        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
-            __builtin_prefetch(src + ahead + at);
-        if (program.phases == 1) {
-            PutVector<kStreams>()(dst, two_periods<kWindows>(program, 0, program.windows, src));
-        } else {
-            for (int phase = 0; phase < program.phases; ++phase) {
-                const __m256i both = two_periods<kWindows>(
-                    program, phase * (kWindows > 0 ? kWindows : program.windows), program.windows,
-                    src);
-                PutVector<kStreams>()(dst + 16 * phase, _mm256_castsi256_si128(both));
-                PutVector<kStreams>()(dst + nbytes + 16 * phase, _mm256_extracti128_si256(both, 1));
-            }
-        }
-        dst += 2 * nbytes;
-        src += 2 * program.advance;
-    }
-    if (k == periods) return;
-    for (int phase = 0; phase < program.phases; ++phase) {
-        __m128i all = _mm_setzero_si128();
-        for (int w = phase * program.windows; w < (phase + 1) * program.windows; ++w) {
-            const auto mask = load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[w]));
-            all = _mm_or_si128(
-                all, _mm_shuffle_epi8(load_vector<__m128i>(src + program.offsets[w]), mask));
-        }
-        store_vector(dst + 16 * phase, all);
-    }
-}
-
-template <bool kStreams>
-inline void run_any(const Program& program, char* dst, const char* src, std::int64_t periods,
-                    std::int64_t ahead) noexcept {
-    switch (program.windows) {
-        case 1:
-            return run_windows<1, kStreams>(program, dst, src, periods, ahead);
-        case 2:
-            return run_windows<2, kStreams>(program, dst, src, periods, ahead);
-        case 3:
-            return run_windows<3, kStreams>(program, dst, src, periods, ahead);
-        case 4:
-            return run_windows<4, kStreams>(program, dst, src, periods, ahead);
-        default:
-            return run_windows<0, kStreams>(program, dst, src, periods, ahead);
-    }
-}
-
-inline void run_program(const Program& program, char* dst, const char* src, std::int64_t periods,
-                        std::int64_t ahead, bool streams) noexcept {
-    if (streams) return run_any<true>(program, dst, src, periods, ahead);
-    run_any<false>(program, dst, src, periods, ahead);
-}
-#endif
-
-#if defined(__AVX2__)
-template <int kWindows>
-inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, const char* src,
-                       const std::int64_t* src_at, std::int64_t count) noexcept {
-    const int windows = kWindows > 0 ? kWindows : program.windows;
-    for (std::int64_t k = 0; k < count; ++k, dst += nbytes) {
-        const char* const from = src + src_at[k];
-        int at = 0;
-        for (int phase = 0; phase < program.phases; ++phase) {
-            __m128i all = _mm_setzero_si128();
-            for (const int end = at + windows; at < end; ++at) {
-                const __m128i mask = _mm_load_si128(
-                    reinterpret_cast<const __m128i*>(static_cast<const void*>(program.masks[at])));
-                const auto window = load_vector<__m128i>(from + program.offsets[at]);
-                all = _mm_or_si128(all, _mm_shuffle_epi8(window, mask));
-            }
-            store_vector(dst + program.places[phase], all);
-        }
-    }
-}
-
-inline void run_pattern(const Program& program, char* dst, std::int64_t nbytes, const char* src,
-                        const std::int64_t* src_at, std::int64_t count) noexcept {
-    if (program.windows == 1) return run_pieces<1>(program, dst, nbytes, src, src_at, count);
-    if (program.windows == 2) return run_pieces<2>(program, dst, nbytes, src, src_at, count);
-    if (program.windows == 3) return run_pieces<3>(program, dst, nbytes, src, src_at, count);
-    if (program.windows == 4) return run_pieces<4>(program, dst, nbytes, src, src_at, count);
-    run_pieces<0>(program, dst, nbytes, src, src_at, count);
-}
-#endif
-
 inline void stream(char* dst, const char* src, std::int64_t nbytes) noexcept {
     using V = VectorOf<std::uint64_t, kVectorBytes>;
     for (std::int64_t k = 0; k < nbytes; k += kVectorBytes)
@@ -237,6 +131,7 @@ inline void gather_rows(char* dst, std::int64_t pitch, const char* src, const st
 }  // namespace devview::copy
 
 #include "src/copy/copy_kernels_rows.hpp"
+#include "src/copy/copy_kernels_shuffles.hpp"
 
 namespace devview::copy {
 namespace {
@@ -271,6 +166,7 @@ constexpr Kernels make_kernels(const char* name) noexcept {
     kernels.run_rows[4] = run_rows<std::uint64_t, 2>;
 #if defined(__AVX2__)
     kernels.run_program = run_program;
+    kernels.stream_program = stream_program;
     kernels.run_pattern = run_pattern;
 #endif
     kernels.stream = stream;

@@ -137,4 +137,21 @@ bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noe
     return cover_phases(along, unit, false, readable, most, program);
 }
 
+void make_line_program(const Program& program, LineProgram& made) noexcept {
+    constexpr int kPieces = kLine / kLane;
+    made.lines = static_cast<int>(std::lcm(program.phases, kPieces)) / kPieces;
+    made.windows = program.windows;
+    made.periods = made.lines * kPieces / program.phases;
+    made.advance = made.periods * program.advance;
+    for (int piece = 0; piece < made.lines * kPieces; ++piece) {
+        const int line = piece / kPieces;
+        for (int window = 0; window < made.windows; ++window) {
+            const int from = piece % program.phases * program.windows + window;
+            const int to = (line * made.windows + window) * kPieces + piece % kPieces;
+            made.offsets[to] = program.offsets[from] + piece / program.phases * program.advance;
+            std::memcpy(made.masks[to], program.masks[from], kLane);
+        }
+    }
+}
+
 }  // namespace devview::copy

@@ -28,19 +28,6 @@ bool has_streamed_rows(const Task& task, const char* dst) noexcept {
     return bits % task.unit == 0;
 }
 
-/// Units of every row of a program before those that can be streamed as they are made; -1 if there
-/// are none, or rows differ.
-std::int64_t find_program_start(const Task& task, const char* dst) noexcept {
-    const auto address = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(dst));
-    if (row_steps(task) % Program::kAlign != 0) return -1;
-    const std::int64_t step = task.along.extent / task.along.axes[0].extent;
-    const std::int64_t most = std::min(task.along.extent, kMostRows) / step;
-    for (std::int64_t k = 0; k < std::min<std::int64_t>(most, Program::kAlign); ++k) {
-        if ((address + k * step * task.unit) % Program::kAlign == 0) return k * step;
-    }
-    return -1;
-}
-
 /// Bytes of the source from a row to one of those that come `rows` later.
 std::int64_t find_following(const Task& task, std::int64_t rows) noexcept {
     if (task.across.ndim == 0) return task.unit * task.along.extent;
@@ -176,27 +163,7 @@ private:
         }
     }
 
-    /// Rows of a program, from unit `start` on past the caches as they are made.
-    void stream_program(char* dst, const char* src, std::int64_t start) noexcept {
-        for (std::int64_t i = 0; i < task_.across.extent;) {
-            const std::int64_t after = next(i, task_.across.extent, width_);
-            const char* const from = src + i * across_;
-            find_offsets(task_.across, &Axis::dst, i, after - i, dst_at_);
-            find_offsets(task_.along, &Axis::src, 0, start, src_at_);
-            moves(dst, dst_at_, from, src_at_, start, after - i);
-            for (std::int64_t j = start; j < task_.along.extent; j += height_) {
-                const std::int64_t rows = std::min(height_, task_.along.extent - j);
-                pick(dst + j * task_.unit, dst_at_, from, j, rows, after - i, true);
-            }
-            i = after;
-        }
-    }
-
     void stream_plane(char* dst, const char* src) noexcept {
-        if (task_.inner == Inner::program) {
-            const std::int64_t start = find_program_start(task_, dst);
-            if (start >= 0) return stream_program(dst, src, start);
-        }
         LineRow rows[kMostColumns + kSlack];
         std::int64_t buffer_at[kMostColumns + kSlack];
         alignas(kLine) char buffer[kBufferBytes];
@@ -225,7 +192,7 @@ private:
     /// `rows` places along from `j` on, of `columns` rows of the destination.
     void make(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
               std::int64_t rows, std::int64_t columns) noexcept {
-        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns, false);
+        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
         if (!one_block_) find_offsets(task_.along, &Axis::src, j, rows, src_at_);
         block(dst, dst_at, src, src_at_, rows, columns);
     }
@@ -298,7 +265,7 @@ private:
     }
 
     void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
-              std::int64_t rows, std::int64_t columns, bool streams) noexcept {
+              std::int64_t rows, std::int64_t columns) noexcept {
         const std::int64_t items = task_.program_items;
         const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
         // Windows are read whole, up to 15 bytes into what later periods need.
@@ -309,7 +276,7 @@ private:
         const std::int64_t ahead = task_.program.advance < 0 ? -task_.ahead : task_.ahead;
         for (std::int64_t i = 0; i < columns && periods > 0; ++i) {
             kernels_.run_program(task_.program, dst + dst_at[i], src + i * across_ + start, periods,
-                                 i == 0 ? ahead : 0, streams);
+                                 i == 0 ? ahead : 0);
         }
         const std::int64_t done = periods * items;
         for (std::int64_t at = done; at < rows; at += kMostRows) {
@@ -343,10 +310,6 @@ private:
 
 bool has_long_rows(const Task& task, const char* dst) noexcept {
     if (task.inner == Inner::rows) return has_streamed_rows(task, dst);
-    if (task.inner == Inner::program && task.along.extent * task.unit >= kLongRow &&
-        find_program_start(task, dst) >= 0) {
-        return true;
-    }
     return task.across.extent > 1 && task.along.extent * task.unit >= kLongRow;
 }
 

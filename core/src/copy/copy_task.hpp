@@ -117,6 +117,9 @@ bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
 /// what lies between the first and the last. False if unit by unit is as fast.
 bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noexcept;
 
+/// The same program for whole lines.
+void make_line_program(const Program& program, LineProgram& made) noexcept;
+
 /// How a plan was run.
 enum class Route {
     none,     ///< not: nothing to do, or not this way
@@ -128,6 +131,7 @@ enum class Route {
     strips,   ///< in blocks whose rows leave past the caches
     lines,    ///< by squares of whole lines, past the caches
     shifted,  ///< by some lines of each row, past the caches
+    picks,    ///< by shuffles that make whole lines, past the caches
     tiles,    ///< by tiles of the second cache, past the caches
     pieces,   ///< piece by piece of a dense destination, past the caches
     runs,     ///< dense runs, past the caches from where they lie
@@ -142,6 +146,10 @@ bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const cha
 
 /// As above, whose rows begin anywhere; false if it is none, or they are short.
 bool stream_shifted(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
+
+/// Runs a program whose rows are long past the caches; false if it is none, or lines do not begin
+/// with a repetition.
+bool stream_picks(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
 
 /// Runs a transpose whose rows are long past the caches; false if it is none, or memory is short.
 bool stream_tiles(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept;
