@@ -47,6 +47,11 @@ void transpose(char* dst, const std::int64_t* dst_at, const char* src, const std
     std::int64_t j = 0;
     for (; j + kWide <= rows; j += kWide)
         transpose_rows<T, kVectorBytes>(dst + j * kItem, dst_at, src, src_at + j, columns);
+    if (rows - j > kSide && rows >= kWide) {
+        // Some rows again cost less than narrow vectors.
+        j = rows - kWide;
+        return transpose_rows<T, kVectorBytes>(dst + j * kItem, dst_at, src, src_at + j, columns);
+    }
     for (; j + kSide <= rows; j += kSide)
         transpose_rows<T, 16>(dst + j * kItem, dst_at, src, src_at + j, columns);
     if (j == rows) return;

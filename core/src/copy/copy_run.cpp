@@ -97,11 +97,10 @@ public:
         const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 8;
         width_ = std::max(width_, std::min(task.across.extent, least));
         if (task.inner == Inner::transpose && task.along.ndim == 1 && across_ == unit) {
-            // Lines that far apart fall into so few sets of the first cache that they drive each
-            // other out before they are read to their ends.
-            const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
-            meets_ = task.along.axes[0].src % conflicts == 0;
-            if (meets_ && !streams) width_ = std::min(task.across.extent, kMostLong);
+            // Lines are read whole: small items' where they fall into so few sets of the first
+            // cache that they drive each other out before they are read to their ends.
+            whole_lines_ = unit > 2 || task.along.axes[0].src % (512 * unit) == 0;
+            if (whole_lines_ && !streams) width_ = std::min(task.across.extent, kMostLong);
         }
         if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
@@ -117,10 +116,10 @@ public:
         slack_ = squares ? 16 / unit - 1 : 0;
         fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
                  task.along.axes[0].src == 0;
-        one_block_ = task.inner != Inner::program && !fills_ &&
-                     next(0, task.across.extent, width_) == task.across.extent &&
-                     next(0, task.along.extent, height_) == task.along.extent;
-        if (one_block_) find_tables(0, 0, task.across.extent, task.along.extent);
+        finds_columns_ = task.across.extent > kMostLong + kSlack;
+        if (!finds_columns_) find_offsets(task.across, &Axis::dst, 0, task.across.extent, dst_at_);
+        finds_rows_ = task.inner == Inner::program || task.along.extent > kMostRows + kSlack;
+        if (!finds_rows_) find_offsets(task.along, &Axis::src, 0, task.along.extent, src_at_);
     }
 
     void run(char* dst, const char* src, bool streams) noexcept {
@@ -139,24 +138,27 @@ private:
         return extent - at <= step + slack_ ? extent : at + step;
     }
 
-    void find_tables(std::int64_t i, std::int64_t j, std::int64_t columns,
-                     std::int64_t rows) noexcept {
-        find_offsets(task_.across, &Axis::dst, i, columns, dst_at_);
-        find_offsets(task_.along, &Axis::src, j, rows, src_at_);
+    /// Where columns [i, i + count) are; until it is asked again.
+    const std::int64_t* columns_from(std::int64_t i, std::int64_t count) noexcept {
+        if (!finds_columns_) return dst_at_ + i;
+        find_offsets(task_.across, &Axis::dst, i, count, dst_at_);
+        return dst_at_;
+    }
+    const std::int64_t* rows_from(std::int64_t j, std::int64_t count) noexcept {
+        if (!finds_rows_) return src_at_ + j;
+        find_offsets(task_.along, &Axis::src, j, count, src_at_);
+        return src_at_;
     }
 
     void plane(char* dst, const char* src) noexcept {
         if (fills_) return rows::repeat(dst, src, task_.unit, task_.along.extent);
-        if (one_block_) {
-            return block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
-        }
         for (std::int64_t i = 0; i < task_.across.extent;) {
             const std::int64_t after = next(i, task_.across.extent, width_);
-            find_offsets(task_.across, &Axis::dst, i, after - i, dst_at_);
+            const std::int64_t* const dst_at = columns_from(i, after - i);
             for (std::int64_t j = 0; j < task_.along.extent;) {
                 const std::int64_t end = next(j, task_.along.extent, height_);
-                make(dst + j * task_.unit, dst_at_, src + i * across_, j, end - j, after - i);
-                if (fetches_ && after < task_.across.extent) fetch_strip(src, after, end - j);
+                make(dst + j * task_.unit, dst_at, src + i * across_, j, end - j, after - i);
+                if (fetches_ && after < task_.across.extent) fetch_strip(src, after, j, end - j);
                 j = end;
             }
             i = after;
@@ -171,9 +173,9 @@ private:
             const std::int64_t after = next(i, task_.across.extent, width_);
             const std::int64_t columns = after - i;
             const std::int64_t pitch = ((height_ + slack_) * task_.unit + 3 * kLine - 1) & -kLine;
-            find_offsets(task_.across, &Axis::dst, i, columns, dst_at_);
+            const std::int64_t* const dst_at = columns_from(i, columns);
             for (std::int64_t k = 0; k < columns; ++k)
-                rows[k].start(dst + dst_at_[k]);
+                rows[k].start(dst + dst_at[k]);
             for (std::int64_t j = 0; j < task_.along.extent;) {
                 const std::int64_t end = next(j, task_.along.extent, height_);
                 for (std::int64_t k = 0; k < columns; ++k)
@@ -193,15 +195,16 @@ private:
     void make(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
               std::int64_t rows, std::int64_t columns) noexcept {
         if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
-        if (!one_block_) find_offsets(task_.along, &Axis::src, j, rows, src_at_);
-        block(dst, dst_at, src, src_at_, rows, columns);
+        block(dst, dst_at, src, rows_from(j, rows), rows, columns);
     }
 
     /// Asks for what the strip from column `first` on reads of the last block's rows.
-    void fetch_strip(const char* src, std::int64_t first, std::int64_t rows) const noexcept {
+    void fetch_strip(const char* src, std::int64_t first, std::int64_t j,
+                     std::int64_t rows) const noexcept {
+        const std::int64_t* const src_at = finds_rows_ ? src_at_ : src_at_ + j;
         const std::int64_t nbytes = (next(first, task_.across.extent, width_) - first) * across_;
         for (std::int64_t k = 0; k < rows; ++k) {
-            const char* const from = src + src_at_[k] + first * across_;
+            const char* const from = src + src_at[k] + first * across_;
             for (std::int64_t at = 0; at < nbytes; at += kLine)
                 __builtin_prefetch(from + at);
         }
@@ -217,7 +220,7 @@ private:
         if (task_.inner == Inner::narrow) return narrow(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) {
-            const Transpose* const squares = meets_ ? kernels_.transpose_lines : kernels_.transpose;
+            const Transpose* const squares = whole_lines_ ? kernels_.transpose_lines : kernels_.transpose;
             return squares[size](dst, dst_at, src, src_at, rows, columns);
         }
         const std::int64_t width = columns * task_.unit;
@@ -294,11 +297,12 @@ private:
     std::int64_t height_;
     std::int64_t across_;
     std::int64_t slack_;
-    bool meets_ = false;
+    bool whole_lines_ = false;
     bool stages_;
     bool fetches_;
     bool fills_;
-    bool one_block_;
+    bool finds_columns_;  // again and again
+    bool finds_rows_;
     std::int64_t dst_at_[kMostLong + kSlack];
     std::int64_t src_at_[kMostRows + kSlack];
     std::int64_t tile_at_[kMostRows + kSlack];
