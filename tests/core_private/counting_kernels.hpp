@@ -28,6 +28,8 @@ inline std::vector<const Kernels*> usable_kernels() {
         usable.push_back(copy::avx2_kernels());
     if (copy::avx512_kernels() != nullptr && detected_cpu_kind() >= CpuKind::avx512)
         usable.push_back(copy::avx512_kernels());
+    if (copy::avx512vbmi_kernels() != nullptr && detected_cpu_kind() >= CpuKind::avx512vbmi)
+        usable.push_back(copy::avx512vbmi_kernels());
     return usable;
 }
 

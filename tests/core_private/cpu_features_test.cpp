@@ -33,7 +33,8 @@ TEST_F(CpuFeatures, KindIsTheOneAskedForOrTheBestThereIs) {
     } asked[] = {{"portable", CpuKind::portable},
                  {"avx2", CpuKind::avx2},
                  {"avx512", CpuKind::avx512},
-                 {"", CpuKind::avx512}};
+                 {"avx512vbmi", CpuKind::avx512vbmi},
+                 {"", CpuKind::avx512vbmi}};
     for (const auto& each : asked) {
         EXPECT_EXIT(
             {
@@ -78,7 +79,7 @@ TEST_F(CpuFeatures, UnknownWordsAreRefusedByNameBeforeAnythingIsWritten) {
             {
                 setenv("DEVVIEW_CPU", bad, 1);
                 const bool refused = refuses_all("DEVVIEW_CPU: \"" + std::string(bad) +
-                                                 "\", portable, avx2 or avx512");
+                                                 "\", portable, avx2, avx512 or avx512vbmi");
                 leave(refused && cpu_kind() == detected_cpu_kind());  // where nobody can throw
             },
             testing::ExitedWithCode(0), "")

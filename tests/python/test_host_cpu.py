@@ -36,7 +36,7 @@ def run(code: str, word: str) -> Outcome:
 
 
 def test_results_are_the_same_at_every_level() -> None:
-    done = [run(WORK, word) for word in ("", "portable", "avx2", "avx512")]
+    done = [run(WORK, word) for word in ("", "portable", "avx2", "avx512", "avx512vbmi")]
     assert [(each.code, each.err) for each in done] == [(0, "")] * 4
     assert len({each.out for each in done}) == 1
     assert done[0].out.startswith("100 ")
@@ -66,6 +66,6 @@ def test_an_unknown_word_is_refused_by_name_when_work_is_wanted(word: str) -> No
         print(b.sum())
     """)
     done = run(code, word)
-    text = f'LayoutError DEVVIEW_CPU: "{word}", portable, avx2 or avx512'
+    text = f'LayoutError DEVVIEW_CPU: "{word}", portable, avx2, avx512 or avx512vbmi'
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [text] * 6 + ["0.0"]

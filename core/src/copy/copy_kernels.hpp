@@ -9,28 +9,37 @@ namespace devview::copy {
 /// Bytes of a cache line, the least that is streamed past the caches.
 constexpr std::int64_t kLine = 64;
 
-/// A pattern of bytes that repeats: one period makes `phases` pieces of 16 bytes of a dense
-/// destination, each the union of bytes picked from `windows` 16-byte windows of the source.
+/// A pattern of bytes that repeats: one period makes `phases` pieces of a dense destination, each
+/// the union of bytes picked from `windows` windows of the source, which are as long.
 struct Program {
-    static constexpr int kMost = 96;  // phases * windows
+    static constexpr int kMostBytes = 1536;  // of masks
+    static constexpr int kMost = kMostBytes / 16;
+    static constexpr int kMostPhases = 16;
+    int piece;  ///< bytes of a piece and of a window: 16, or 64
     int phases;
     int windows;
-    std::int64_t places[kMost];                 ///< of each piece from the period's first byte
-    std::int64_t advance;                       ///< source bytes from one period to the next
-    std::int64_t offsets[kMost];                ///< of each window from the period's first item
-    alignas(16) std::uint8_t masks[kMost][16];  ///< as pshufb takes them: 0x80 picks nothing
+    std::int64_t places[kMostPhases];  ///< of each piece from the period's first byte
+    std::int64_t advance;              ///< source bytes from one period to the next
+    std::int64_t offsets[kMost];       ///< of each window from the period's first item
+    std::uint64_t reads[kMost];        ///< which bytes of each window are picked
+    /// Of each window, which of its bytes each byte of the piece is; 0x80: none.
+    alignas(kLine) std::uint8_t masks[kMostBytes];
+
+    std::uint8_t* mask(int window) noexcept { return masks + window * piece; }
+    const std::uint8_t* mask(int window) const noexcept { return masks + window * piece; }
 };
 
 /// A program whose pieces lie as lines of the destination hold them: a round of periods makes
 /// `lines` whole ones. Windows are those of a line's first piece, of its second, ...
 struct LineProgram {
-    static constexpr int kMost = 8 * Program::kMost;
+    static constexpr int kMostBytes = 4 * Program::kMostBytes;
+    int piece;
     int lines;
     int windows;
-    std::int64_t periods;         ///< of a round
-    std::int64_t advance;         ///< source bytes from one round to the next
-    std::int64_t offsets[kMost];  ///< [line][window][piece], from the round's first item
-    alignas(64) std::uint8_t masks[kMost][16];  ///< likewise
+    std::int64_t periods;                   ///< of a round
+    std::int64_t advance;                   ///< source bytes from one round to the next
+    std::int64_t offsets[kMostBytes / 16];  ///< [line][window][piece], from the round's first item
+    alignas(kLine) std::uint8_t masks[kMostBytes];  ///< likewise
 };
 
 /// Rows `j` of the source, at src + src_at[j], are dense in `i`; rows `i` of the destination, at
@@ -81,6 +90,7 @@ struct Kernels {
     StreamSquares stream_squares[5];
     StreamShifted stream_shifted[5];
     void (*run_rows[5])(const RowPlane& plane) noexcept;  ///< of units of as many bytes
+    int piece;  ///< bytes of the longest pieces of programs
     /// Null where the CPU has no shuffle of bytes. Windows are read whole. What comes `ahead` bytes
     /// later is asked for, unless 0.
     void (*run_program)(const Program& program, char* dst, const char* src, std::int64_t periods,
@@ -89,8 +99,8 @@ struct Kernels {
     /// to a line. Only what lies ahead of src[0] is asked for. Null as above.
     void (*stream_program)(const LineProgram& program, char* const* dst, const char* const* src,
                            std::int64_t rows, std::int64_t rounds, std::int64_t ahead) noexcept;
-    /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Null as
-    /// above.
+    /// One period for each of `count` places: from src + src_at[k] to dst + k * nbytes. Windows of
+    /// 64 bytes are read as far as they are needed. Null as above.
     void (*run_pattern)(const Program& program, char* dst, std::int64_t nbytes, const char* src,
                         const std::int64_t* src_at, std::int64_t count) noexcept;
     /// Whole lines past the caches; dst is aligned to a line. An sfence follows before the copy
@@ -106,6 +116,7 @@ struct Kernels {
 const Kernels* portable_kernels() noexcept;
 const Kernels* avx2_kernels() noexcept;
 const Kernels* avx512_kernels() noexcept;
+const Kernels* avx512vbmi_kernels() noexcept;
 
 /// Those of cpu_kind().
 const Kernels& kernels() noexcept;

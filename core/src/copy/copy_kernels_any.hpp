@@ -144,6 +144,7 @@ namespace {
 constexpr Kernels make_kernels(const char* name) noexcept {
     Kernels kernels{};
     kernels.name = name;
+    kernels.piece = kShuffledBytes;
     kernels.transpose[0] = transpose<std::uint8_t>;
     kernels.transpose[1] = transpose<std::uint16_t>;
     kernels.transpose[2] = transpose<std::uint32_t>;

@@ -13,6 +13,7 @@ namespace {
 
 const Kernels* choose() noexcept {
     const CpuKind kind = cpu_kind();
+    if (kind >= CpuKind::avx512vbmi && avx512vbmi_kernels() != nullptr) return avx512vbmi_kernels();
     if (kind >= CpuKind::avx512 && avx512_kernels() != nullptr) return avx512_kernels();
     if (kind >= CpuKind::avx2 && avx2_kernels() != nullptr) return avx2_kernels();
     return portable_kernels();

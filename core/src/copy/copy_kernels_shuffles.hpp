@@ -18,7 +18,7 @@ inline __m256i two_periods(const Program& program, int first, int windows,
     for (int k = first; k < first + count; ++k) {
         const char* const at = src + program.offsets[k];
         const __m256i mask = _mm256_broadcastsi128_si256(
-            load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[k])));
+            load_vector<__m128i>(reinterpret_cast<const char*>(program.mask(k))));
         all = _mm256_or_si256(all, _mm256_shuffle_epi8(two_lanes(at, at + program.advance), mask));
     }
     return all;
@@ -51,7 +51,7 @@ inline void run_windows(const Program& program, char* dst, const char* src, std:
     for (int phase = 0; phase < program.phases; ++phase) {
         __m128i all = _mm_setzero_si128();
         for (int w = phase * program.windows; w < (phase + 1) * program.windows; ++w) {
-            const auto mask = load_vector<__m128i>(reinterpret_cast<const char*>(program.masks[w]));
+            const auto mask = load_vector<__m128i>(reinterpret_cast<const char*>(program.mask(w)));
             all = _mm_or_si128(
                 all, _mm_shuffle_epi8(load_vector<__m128i>(src + program.offsets[w]), mask));
         }
@@ -59,8 +59,76 @@ inline void run_windows(const Program& program, char* dst, const char* src, std:
     }
 }
 
+#if defined(__AVX512VBMI__)
+/// A line picked from windows of as many bytes.
+template <int kWindows>
+inline __m512i pick_line(int windows, const std::int64_t* offsets, const std::uint8_t* masks,
+                         const char* src) noexcept {
+    __m512i all = _mm512_setzero_si512();
+    for (int k = 0; k < (kWindows > 0 ? kWindows : windows); ++k) {
+        const __m512i mask = _mm512_load_si512(masks + k * kLine);
+        all = _mm512_mask_permutexvar_epi8(all, ~_mm512_movepi8_mask(mask), mask,
+                                           _mm512_loadu_si512(src + offsets[k]));
+    }
+    return all;
+}
+
+/// Lines of a program, of one piece each; of a Program or a LineProgram.
+template <int kWindows>
+class WholeLines {
+public:
+    explicit WholeLines(const LineProgram& program) noexcept
+        : WholeLines(program.lines, program.windows, program.offsets, program.masks) {}
+    explicit WholeLines(const Program& program) noexcept
+        : WholeLines(program.phases, program.windows, program.offsets, program.masks) {}
+
+    template <typename Put>
+    void round(char* dst, const char* src, const Put& put) const noexcept {
+        const int windows = kWindows > 0 ? kWindows : windows_;
+        for (int line = 0; line < lines_; ++line) {
+            const int at = line * windows;
+            put(dst + line * kLine,
+                pick_line<kWindows>(windows, offsets_ + at, masks_ + at * kLine, src));
+        }
+    }
+    void round(char* dst, const char* src) const noexcept { round(dst, src, PutVector<true>()); }
+
+private:
+    WholeLines(int lines, int windows, const std::int64_t* offsets,
+               const std::uint8_t* masks) noexcept
+        : lines_(lines), windows_(windows), offsets_(offsets), masks_(masks) {}
+    const int lines_;
+    const int windows_;
+    const std::int64_t* const offsets_;
+    const std::uint8_t* const masks_;
+};
+
+template <int kWindows>
+inline void run_lines(const Program& program, char* dst, const char* src, std::int64_t periods,
+                      std::int64_t ahead) noexcept {
+    const WholeLines<kWindows> lines(program);
+    const std::int64_t read = program.advance < 0 ? -program.advance : program.advance;
+    for (std::int64_t k = 0; k < periods; ++k) {
+        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
+            __builtin_prefetch(src + ahead + at);
+        lines.round(dst, src, PutVector<false>());
+        dst += program.phases * kLine;
+        src += program.advance;
+    }
+}
+#endif
+
 inline void run_program(const Program& program, char* dst, const char* src, std::int64_t periods,
                         std::int64_t ahead) noexcept {
+#if defined(__AVX512VBMI__)
+    if (program.piece == kLine) {
+        const auto run = program.windows == 1   ? run_lines<1>
+                         : program.windows == 2 ? run_lines<2>
+                         : program.windows == 3 ? run_lines<3>
+                                                : run_lines<0>;
+        return run(program, dst, src, periods, ahead);
+    }
+#endif
     if (program.windows == 1) return run_windows<1>(program, dst, src, periods, ahead);
     if (program.windows == 2) return run_windows<2>(program, dst, src, periods, ahead);
     if (program.windows == 3) return run_windows<3>(program, dst, src, periods, ahead);
@@ -104,7 +172,8 @@ private:
         V all{};
         for (int k = 0; k < (kWindows > 0 ? kWindows : windows_); ++k) {
             const int at = first + 4 * k;
-            const auto mask = load_vector<V>(reinterpret_cast<const char*>(program_.masks[at]));
+            const auto mask =
+                load_vector<V>(reinterpret_cast<const char*>(program_.masks + 16 * at));
             all |= picked(gather_lanes<std::uint64_t>(src, program_.offsets + at, 1,
                                                       static_cast<V*>(nullptr)),
                           mask);
@@ -122,7 +191,7 @@ class AlikeLines {
 public:
     explicit AlikeLines(const LineProgram& program) noexcept : step_(program.advance / 4) {
         for (int k = 0; k < kWindows; ++k) {
-            masks_[k] = load_vector<V>(reinterpret_cast<const char*>(program.masks[4 * k]));
+            masks_[k] = load_vector<V>(reinterpret_cast<const char*>(program.masks + 64 * k));
             offsets_[k] = program.offsets[4 * k];
         }
     }
@@ -162,18 +231,23 @@ inline void stream_rounds(const LineProgram& program, char* const* dst, const ch
 }
 
 template <int kWindows>
-inline auto choose_rounds(bool alike) noexcept {
-    return alike ? stream_rounds<AlikeLines<kWindows>> : stream_rounds<AnyLines<kWindows>>;
+inline auto choose_rounds(const LineProgram& program) noexcept {
+#if defined(__AVX512VBMI__)
+    if (program.piece == kLine) return stream_rounds<WholeLines<kWindows>>;
+#endif
+    if constexpr (kWindows > 0) {
+        if (program.lines == 1) return stream_rounds<AlikeLines<kWindows>>;
+    }
+    return stream_rounds<AnyLines<kWindows>>;
 }
 
 inline void stream_program(const LineProgram& program, char* const* dst, const char* const* src,
                            std::int64_t rows, std::int64_t rounds, std::int64_t ahead) noexcept {
-    const bool alike = program.lines == 1;
-    const auto run = program.windows == 1   ? choose_rounds<1>(alike)
-                     : program.windows == 2 ? choose_rounds<2>(alike)
-                     : program.windows == 3 ? choose_rounds<3>(alike)
-                     : program.windows == 4 ? choose_rounds<4>(alike)
-                                            : stream_rounds<AnyLines<0>>;
+    const auto run = program.windows == 1   ? choose_rounds<1>(program)
+                     : program.windows == 2 ? choose_rounds<2>(program)
+                     : program.windows == 3 ? choose_rounds<3>(program)
+                     : program.windows == 4 ? choose_rounds<4>(program)
+                                            : choose_rounds<0>(program);
     run(program, dst, src, rows, rounds, ahead);
 }
 template <int kWindows>
@@ -187,7 +261,7 @@ inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, c
             __m128i all = _mm_setzero_si128();
             for (const int end = at + windows; at < end; ++at) {
                 const __m128i mask = _mm_load_si128(
-                    reinterpret_cast<const __m128i*>(static_cast<const void*>(program.masks[at])));
+                    reinterpret_cast<const __m128i*>(static_cast<const void*>(program.mask(at))));
                 const auto window = load_vector<__m128i>(from + program.offsets[at]);
                 all = _mm_or_si128(all, _mm_shuffle_epi8(window, mask));
             }
@@ -196,8 +270,45 @@ inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, c
     }
 }
 
+#if defined(__AVX512VBMI__)
+template <int kWindows>
+inline void run_long_pieces(const Program& program, char* dst, std::int64_t nbytes, const char* src,
+                            const std::int64_t* src_at, std::int64_t count) noexcept {
+    const int windows = kWindows > 0 ? kWindows : program.windows;
+    const std::uint64_t all = ~std::uint64_t{0};
+    const std::uint64_t written = nbytes < kLine ? all >> (kLine - nbytes) : all;
+    for (std::int64_t k = 0; k < count; ++k, dst += nbytes) {
+        const char* const from = src + src_at[k];
+        int at = 0;
+        for (int phase = 0; phase < program.phases; ++phase) {
+            __m512i made = _mm512_setzero_si512();
+            for (const int end = at + windows; at < end; ++at) {
+                const __m512i mask = _mm512_load_si512(program.mask(at));
+                const __m512i window =
+                    _mm512_maskz_loadu_epi8(program.reads[at], from + program.offsets[at]);
+                made = _mm512_mask_permutexvar_epi8(made, ~_mm512_movepi8_mask(mask), mask, window);
+            }
+            // What is written too far is written again, but by the last pieces.
+            if (nbytes >= kLine || (count - k) * nbytes >= kLine) {
+                _mm512_storeu_si512(dst + program.places[phase], made);
+            } else {
+                _mm512_mask_storeu_epi8(dst, written, made);
+            }
+        }
+    }
+}
+#endif
+
 inline void run_pattern(const Program& program, char* dst, std::int64_t nbytes, const char* src,
                         const std::int64_t* src_at, std::int64_t count) noexcept {
+#if defined(__AVX512VBMI__)
+    if (program.piece == kLine) {
+        const auto run = program.windows == 1   ? run_long_pieces<1>
+                         : program.windows == 2 ? run_long_pieces<2>
+                                                : run_long_pieces<0>;
+        return run(program, dst, nbytes, src, src_at, count);
+    }
+#endif
     if (program.windows == 1) return run_pieces<1>(program, dst, nbytes, src, src_at, count);
     if (program.windows == 2) return run_pieces<2>(program, dst, nbytes, src, src_at, count);
     if (program.windows == 3) return run_pieces<3>(program, dst, nbytes, src, src_at, count);

@@ -22,6 +22,13 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
+/// Bytes that one shuffle moves anywhere among them.
+#if defined(__AVX512VBMI__)
+constexpr int kShuffledBytes = 64;
+#else
+constexpr int kShuffledBytes = 16;
+#endif
+
 /// `bytes` bytes of items T, in lanes of 16.
 template <typename T, int kBytes>
 struct Vector {

@@ -77,7 +77,7 @@ private:
     std::int64_t periods_from(std::int64_t head) const noexcept {
         const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
         const std::int64_t periods = (task_.along.extent - head) / task_.program_items;
-        return std::max<std::int64_t>(periods - (15 + advance) / advance, 0);
+        return std::max<std::int64_t>(periods - (task_.program.piece - 1 + advance) / advance, 0);
     }
 
     /// What the lines of a row leave.

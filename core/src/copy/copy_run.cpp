@@ -17,6 +17,7 @@ constexpr std::int64_t kMostLong = 256;      // where whole lines of the source 
 constexpr std::int64_t kSlack = 16;          // most that goes with the last block beyond its size
 constexpr std::int64_t kStripBytes = 128;    // of the source that are read along a strip
 constexpr std::int64_t kBlock = 32 << 10;    // bytes of a block, in the first cache
+constexpr std::int64_t kRowsAhead = 16;      // that are asked for
 constexpr std::int64_t kLongCopy = 8 << 10;  // what the C library does as well or better
 
 /// True if a row is long and lines begin with a unit.
@@ -163,6 +164,10 @@ private:
             }
             i = after;
         }
+        if (task_.last_dst != 0) {
+            kernels_.run_pattern(task_.program, dst + task_.last_dst, task_.unit, src,
+                                 &task_.last_src, 1);
+        }
     }
 
     void stream_plane(char* dst, const char* src) noexcept {
@@ -220,7 +225,8 @@ private:
         if (task_.inner == Inner::narrow) return narrow(dst, dst_at, src, src_at, rows, columns);
         const int size = __builtin_ctzll(static_cast<unsigned long long>(task_.unit));
         if (!stages_) {
-            const Transpose* const squares = whole_lines_ ? kernels_.transpose_lines : kernels_.transpose;
+            const Transpose* const squares =
+                whole_lines_ ? kernels_.transpose_lines : kernels_.transpose;
             return squares[size](dst, dst_at, src, src_at, rows, columns);
         }
         const std::int64_t width = columns * task_.unit;
@@ -240,8 +246,11 @@ private:
             tile_at_[k] = src_at[k < rows ? k : 0];
         if (columns < side) {
             rows::with_move(columns * unit, [&](const auto& move) {
-                for (std::int64_t k = 0; k < rows; ++k)
+                for (std::int64_t k = 0; k < rows; ++k) {
+                    if (task_.ahead > 0 && k + kRowsAhead < rows)
+                        __builtin_prefetch(src + src_at[k + kRowsAhead]);
                     move(tile_ + k * 16, src + src_at[k]);
+                }
             });
             for (std::int64_t k = 0; k < std::max(rows, side); ++k)
                 tile_at_[k] = (k < rows ? k : 0) * 16;
@@ -271,8 +280,9 @@ private:
               std::int64_t rows, std::int64_t columns) noexcept {
         const std::int64_t items = task_.program_items;
         const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
-        // Windows are read whole, up to 15 bytes into what later periods need.
-        const std::int64_t readable = (task_.along.extent - j) / items - (15 + advance) / advance;
+        // Windows are read whole, with what later periods need.
+        const std::int64_t readable =
+            (task_.along.extent - j) / items - (task_.program.piece - 1 + advance) / advance;
         const std::int64_t periods = std::clamp<std::int64_t>(readable, 0, rows / items);
         std::int64_t start = 0;
         find_offsets(task_.along, &Axis::src, j, 1, &start);

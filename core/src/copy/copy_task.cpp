@@ -40,9 +40,15 @@ public:
         return taken;
     }
 
-    /// The inner `part` places of an axis, whose extent is a multiple of it.
+    /// The inner `part` places of an axis; the last of them overlap those before where the extent
+    /// is no multiple.
     Axis split(int axis, std::int64_t part) noexcept {
         const Axis inner{part, axes_[axis].dst, axes_[axis].src};
+        const std::int64_t last = axes_[axis].extent - part;
+        if (last % part != 0) {
+            task_->last_dst = last * inner.dst;
+            task_->last_src = last * inner.src;
+        }
         axes_[axis] = {axes_[axis].extent / part, inner.dst * part, inner.src * part};
         return inner;
     }
@@ -134,11 +140,13 @@ private:
 };
 
 /// Bytes of a copy whose source is in no near cache.
-constexpr std::int64_t kFetched = 1 << 20;
+constexpr std::int64_t kFetched = 1 << 17;
 /// Longer units are rows of bytes.
 constexpr std::int64_t kLongestMove = 32;
 /// Bytes of a row that is worth starting a program.
 constexpr std::int64_t kLeastPicked = 256;
+/// Bytes of a copy that is worth making a pattern of some lines.
+constexpr std::int64_t kLargePattern = 32 << 10;
 /// Places whose offsets are kept.
 constexpr std::int64_t kTable = 1024;
 
@@ -147,11 +155,11 @@ bool has_squares(std::int64_t unit) noexcept {
 }
 
 /// A row, or a few, picked from the source by shuffles.
-bool arrange_picks(Deal& deal, int across, Task& task) noexcept {
+bool arrange_picks(Deal& deal, int across, int piece, Task& task) noexcept {
     const Axis& last = deal[deal.last()];
     if (last.extent * task.unit < kLeastPicked) return false;
     task.along.push_outside(last);
-    if (!make_program(task.along, task.unit, task.program, task.program_items)) {
+    if (!make_program(task.along, task.unit, piece, task.program, task.program_items)) {
         task.along = {};
         return false;
     }
@@ -162,13 +170,13 @@ bool arrange_picks(Deal& deal, int across, Task& task) noexcept {
 }
 
 /// Few rows of the source, woven into one row.
-bool arrange_weave(Deal& deal, int across, Task& task) noexcept {
+bool arrange_weave(Deal& deal, int across, int piece, Task& task) noexcept {
     const Axis last = deal[deal.last()];
     const Axis rows = deal[across];
     if (rows.dst != last.extent * task.unit || rows.extent * rows.dst < kLeastPicked) return false;
     task.along.push_outside(last);
     task.along.push_outside(rows);
-    if (!make_program(task.along, task.unit, task.program, task.program_items)) {
+    if (!make_program(task.along, task.unit, piece, task.program, task.program_items)) {
         task.along = {};
         return false;
     }
@@ -191,28 +199,37 @@ void arrange_squares(Deal& deal, int across, Task& task) noexcept {
     task.inner = squares ? Inner::transpose : Inner::moves;
 }
 
-/// Axes inside that make some lines of the destination become one unit.
-bool arrange_pattern(Deal& deal, Task& task) noexcept {
+/// How many of `extent` places make one part, `most` at most: as few parts as there can be, or one
+/// more if none overlap then.
+std::int64_t find_part(std::int64_t extent, std::int64_t most) noexcept {
+    const std::int64_t parts = (extent + most - 1) / most;
+    for (std::int64_t part = most; part * (parts + 1) >= extent; --part) {
+        if (extent % part == 0) return part;
+    }
+    return most;
+}
+
+/// Axes inside that make a line or some more of the destination become one unit.
+bool arrange_pattern(Deal& deal, const CopyPlan& plan, int piece, Task& task) noexcept {
+    if (plan.count < (piece > 16 ? 2048 : 4096)) return false;
+    const bool large = piece > 16 && plan.count * plan.unit >= kLargePattern;
+    const std::int64_t most = large ? 8 * kLine : kLine;
     Deal tried = deal;
     AxisRun& along = task.along;
-    along.push_outside(tried.take(tried.last()));
-    for (;;) {
+    for (int axis = tried.last(); axis >= 0; axis = tried.next_along(along.extent * task.unit)) {
         const std::int64_t made = along.extent * task.unit;
-        const int axis = tried.next_along(made);
-        if (axis < 0) break;
-        if (made * tried[axis].extent <= kLine) {
-            along.push_outside(tried.take(axis));
-            continue;
+        if (made * tried[axis].extent > most) {
+            const std::int64_t places = kLine / made;
+            if (places > 1)
+                along.push_outside(tried.split(axis, find_part(tried[axis].extent, places)));
+            break;
         }
-        std::int64_t part = kLine / made;
-        while (part > 1 && tried[axis].extent % part != 0)
-            --part;
-        if (part > 1) along.push_outside(tried.split(axis, part));
-        break;
+        along.push_outside(tried.take(axis));
     }
     const std::int64_t nbytes = along.extent * task.unit;
-    if (!make_pattern(along, task.unit, task.program)) {
+    if (!make_pattern(along, task.unit, piece, task.program)) {
         along = {};
+        task.last_dst = task.last_src = 0;
         return false;
     }
     task.inner = Inner::pattern;
@@ -221,7 +238,7 @@ bool arrange_pattern(Deal& deal, Task& task) noexcept {
     deal = tried;
     const int axis = deal.next_along(nbytes);
     if (axis >= 0) along.push_outside(deal.take(axis));
-    deal.extend_along(kTable);
+    if (task.last_dst == 0) deal.extend_along(kTable);
     return true;
 }
 
@@ -281,10 +298,12 @@ bool goes_far(const Deal& deal, int across, std::int64_t unit) noexcept {
 }
 
 /// Few channels that are woven together or taken apart.
-bool arrange_program(Deal& deal, int across, Task& task) noexcept {
+bool arrange_program(Deal& deal, int across, int piece, Task& task) noexcept {
     const std::int64_t few = has_squares(task.unit) ? 16 / task.unit : 8;
-    if ((across < 0 || deal[across].extent < few) && arrange_picks(deal, across, task)) return true;
-    return across >= 0 && deal[deal.last()].extent < few && arrange_weave(deal, across, task);
+    if ((across < 0 || deal[across].extent < few) && arrange_picks(deal, across, piece, task))
+        return true;
+    return across >= 0 && deal[deal.last()].extent < few &&
+           arrange_weave(deal, across, piece, task);
 }
 
 void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
@@ -296,12 +315,13 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     if (has_square_sides(deal, across, plan.unit)) return arrange_squares(deal, across, task);
     // To make a program takes as long as to move some hundred units.
     const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
-    if (shuffles && arrange_program(deal, across, task)) return;
-    const bool many = plan.count >= 4096;
-    if (across >= 0 && many && arrange_narrow(deal, across, task)) return;
-    if (shuffles && many && !goes_far(deal, across, plan.unit) && arrange_pattern(deal, task)) {
-        return;
-    }
+    const bool longer = kernels.piece > 16;
+    if (shuffles && arrange_program(deal, across, kernels.piece, task)) return;
+    if (shuffles && longer && across >= 0 && arrange_program(deal, across, 16, task)) return;
+    if (across >= 0 && plan.count >= 4096 && arrange_narrow(deal, across, task)) return;
+    const bool picks = shuffles && !goes_far(deal, across, plan.unit);
+    if (picks && arrange_pattern(deal, plan, kernels.piece, task)) return;
+    if (shuffles && longer && across < 0 && arrange_program(deal, across, 16, task)) return;
     if (across < 0 && row > 8 && arrange_rows(deal, task)) return;
     if (across >= 0) return arrange_squares(deal, across, task);
     task.inner = Inner::moves;
@@ -363,6 +383,7 @@ void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noex
     task.unit = plan.unit;
     task.dst_shift = 0;
     task.src_shift = 0;
+    task.last_dst = task.last_src = 0;
     task.program_items = 0;
     task.ahead = plan.count * plan.unit >= kFetched ? kAhead : 0;
     Deal deal(plan, task);

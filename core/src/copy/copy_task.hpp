@@ -75,7 +75,10 @@ struct Task {
     std::int64_t src_shift;
     Program program;
     std::int64_t program_items;  ///< units of a period
-    std::int64_t ahead;          ///< bytes of the source that are asked for in advance, 0: none
+    /// Bytes to the last pattern of a row, where it overlaps the one before, 0: none.
+    std::int64_t last_dst;
+    std::int64_t last_src;
+    std::int64_t ahead;  ///< bytes of the source that are asked for in advance, 0: none
 };
 
 /// What lies in no near cache is asked for so many bytes in advance.
@@ -109,13 +112,13 @@ CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexce
 void arrange_task(const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept;
 
 /// The pattern that packs the units at the places of `along`, which repeats after the last axis or
-/// the last two. False if unit by unit is as fast.
-bool make_program(const AxisRun& along, std::int64_t unit, Program& program,
+/// the last two, of pieces of `piece` bytes. False if unit by unit is as fast.
+bool make_program(const AxisRun& along, std::int64_t unit, int piece, Program& program,
                   std::int64_t& items) noexcept;
 
 /// The pattern that packs all places of `along` at once; reads nothing between or beyond them but
 /// what lies between the first and the last. False if unit by unit is as fast.
-bool make_pattern(const AxisRun& along, std::int64_t unit, Program& program) noexcept;
+bool make_pattern(const AxisRun& along, std::int64_t unit, int piece, Program& program) noexcept;
 
 /// The same program for whole lines.
 void make_line_program(const Program& program, LineProgram& made) noexcept;

@@ -18,17 +18,19 @@ namespace {
 
 /// None: no word that is known.
 std::optional<CpuKind> kind_of(const char* text) noexcept {
-    if (text == nullptr || *text == '\0') return CpuKind::avx512;
+    if (text == nullptr || *text == '\0') return CpuKind::avx512vbmi;
     if (std::strcmp(text, "portable") == 0) return CpuKind::portable;
     if (std::strcmp(text, "avx2") == 0) return CpuKind::avx2;
     if (std::strcmp(text, "avx512") == 0) return CpuKind::avx512;
+    if (std::strcmp(text, "avx512vbmi") == 0) return CpuKind::avx512vbmi;
     return std::nullopt;
 }
 
 bool refuse_unknown_kind() {
     const char* const text = std::getenv("DEVVIEW_CPU");
     if (kind_of(text)) return true;
-    throw LayoutError("DEVVIEW_CPU: \"" + std::string(text) + "\", portable, avx2 or avx512");
+    throw LayoutError("DEVVIEW_CPU: \"" + std::string(text) +
+                      "\", portable, avx2, avx512 or avx512vbmi");
 }
 
 }  // namespace
@@ -45,7 +47,8 @@ CpuKind detected_cpu_kind() noexcept {
     const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-    return wide ? CpuKind::avx512 : CpuKind::avx2;
+    if (!wide) return CpuKind::avx2;
+    return __builtin_cpu_supports("avx512vbmi") ? CpuKind::avx512vbmi : CpuKind::avx512;
 #else
     return CpuKind::portable;
 #endif
@@ -53,7 +56,7 @@ CpuKind detected_cpu_kind() noexcept {
 
 CpuKind cpu_kind() noexcept {
     static const CpuKind kind = std::min(
-        kind_of(std::getenv("DEVVIEW_CPU")).value_or(CpuKind::avx512), detected_cpu_kind());
+        kind_of(std::getenv("DEVVIEW_CPU")).value_or(CpuKind::avx512vbmi), detected_cpu_kind());
     return kind;
 }
 
