@@ -128,11 +128,12 @@ bool cover_phases(const AxisRun& along, std::int64_t unit, std::int64_t nbytes, 
 }
 
 /// Windows that cost as much as a piece moved unit by unit: a load and a store each, two for odd
-/// sizes.
+/// sizes. Long windows cost more.
 int windows_for(std::int64_t unit, int piece) noexcept {
     const std::int64_t units = (piece + unit - 1) / unit;
-    const std::int64_t windows = (unit & (unit - 1)) == 0 ? (units + 2) / 3 : units;
-    return static_cast<int>(std::min<std::int64_t>(windows, 8));
+    const bool odd = (unit & (unit - 1)) != 0;
+    const std::int64_t each = piece == 16 ? (odd ? 1 : 3) : (odd ? 3 : 4);
+    return static_cast<int>(std::min<std::int64_t>((units + each - 1) / each, 8));
 }
 
 int most_windows(const Program& program, int wanted) noexcept {

@@ -11,14 +11,15 @@
 namespace devview::copy {
 namespace {
 
-constexpr std::int64_t kMostRows = 1024;     // of the source in a block
-constexpr std::int64_t kMostColumns = 64;    // rows of the destination in a strip
-constexpr std::int64_t kMostLong = 256;      // where whole lines of the source are read along
-constexpr std::int64_t kSlack = 16;          // most that goes with the last block beyond its size
-constexpr std::int64_t kStripBytes = 128;    // of the source that are read along a strip
-constexpr std::int64_t kBlock = 32 << 10;    // bytes of a block, in the first cache
-constexpr std::int64_t kRowsAhead = 16;      // that are asked for
-constexpr std::int64_t kLongCopy = 8 << 10;  // what the C library does as well or better
+constexpr std::int64_t kMostRows = 1024;      // of the source in a block
+constexpr std::int64_t kMostColumns = 64;     // rows of the destination in a strip
+constexpr std::int64_t kMostLong = 256;       // where whole lines of the source are read along
+constexpr std::int64_t kSlack = 16;           // most that goes with the last block beyond its size
+constexpr std::int64_t kStripBytes = 128;     // of the source that are read along a strip
+constexpr std::int64_t kBlock = 32 << 10;     // bytes of a block, in the first cache
+constexpr std::int64_t kFollowed = 32 << 10;  // bytes of a long row
+constexpr std::int64_t kRowsAhead = 16;       // that are asked for
+constexpr std::int64_t kLongCopy = 8 << 10;   // what the C library does as well or better
 
 /// True if a row is long and lines begin with a unit.
 bool has_streamed_rows(const Task& task, const char* dst) noexcept {
@@ -71,7 +72,9 @@ void run_rows(const Task& task, const Kernels& kernels, char* dst, const char* s
     plane.streams = streams;
     if (task.ahead > 0) {
         const auto nbytes = along.extent * static_cast<std::int64_t>(checked::magnitude(along.src));
-        if (nbytes >= 2 * task.ahead) {
+        if (nbytes >= kFollowed && along.src > 0) {
+            // The CPU asks by itself.
+        } else if (nbytes >= 2 * task.ahead) {
             plane.ahead = task.ahead;
             plane.following = find_following(task, 1);
         } else {
@@ -98,9 +101,12 @@ public:
         const std::int64_t least = task.inner == Inner::transpose && across_ != unit ? 32 : 8;
         width_ = std::max(width_, std::min(task.across.extent, least));
         if (task.inner == Inner::transpose && task.along.ndim == 1 && across_ == unit) {
-            // Lines are read whole: small items' where they fall into so few sets of the first
-            // cache that they drive each other out before they are read to their ends.
-            whole_lines_ = unit > 2 || task.along.axes[0].src % (512 * unit) == 0;
+            // Lines are read whole: larger items', and where they fall into so few sets of the
+            // first cache that they drive each other out before they are read to their ends.
+            const std::int64_t conflicts = unit == 1 ? 512 : unit == 2 ? 1024 : 2048;
+            whole_lines_ =
+                task.along.axes[0].src % conflicts == 0 ||
+                (unit > 2 && std::min(task.along.extent, task.across.extent) * unit >= kLine);
             if (whole_lines_ && !streams) width_ = std::min(task.across.extent, kMostLong);
         }
         if (task.inner == Inner::program) {
@@ -117,6 +123,9 @@ public:
         slack_ = squares ? 16 / unit - 1 : 0;
         fills_ = task.inner == Inner::moves && task.across.ndim == 0 && task.along.ndim == 1 &&
                  task.along.axes[0].src == 0;
+        one_block_ = task.inner != Inner::program && !fills_ &&
+                     next(0, task.across.extent, width_) == task.across.extent &&
+                     next(0, task.along.extent, height_) == task.along.extent;
         finds_columns_ = task.across.extent > kMostLong + kSlack;
         if (!finds_columns_) find_offsets(task.across, &Axis::dst, 0, task.across.extent, dst_at_);
         finds_rows_ = task.inner == Inner::program || task.along.extent > kMostRows + kSlack;
@@ -153,6 +162,10 @@ private:
 
     void plane(char* dst, const char* src) noexcept {
         if (fills_) return rows::repeat(dst, src, task_.unit, task_.along.extent);
+        if (one_block_) {
+            block(dst, dst_at_, src, src_at_, task_.along.extent, task_.across.extent);
+            return last_pattern(dst, src);
+        }
         for (std::int64_t i = 0; i < task_.across.extent;) {
             const std::int64_t after = next(i, task_.across.extent, width_);
             const std::int64_t* const dst_at = columns_from(i, after - i);
@@ -164,10 +177,13 @@ private:
             }
             i = after;
         }
-        if (task_.last_dst != 0) {
-            kernels_.run_pattern(task_.program, dst + task_.last_dst, task_.unit, src,
-                                 &task_.last_src, 1);
-        }
+        last_pattern(dst, src);
+    }
+
+    void last_pattern(char* dst, const char* src) const noexcept {
+        if (task_.last_dst == 0) return;
+        kernels_.run_pattern(task_.program, dst + task_.last_dst, task_.unit, src, &task_.last_src,
+                             1);
     }
 
     void stream_plane(char* dst, const char* src) noexcept {
@@ -311,6 +327,7 @@ private:
     bool stages_;
     bool fetches_;
     bool fills_;
+    bool one_block_;
     bool finds_columns_;  // again and again
     bool finds_rows_;
     std::int64_t dst_at_[kMostLong + kSlack];

@@ -140,7 +140,7 @@ private:
 };
 
 /// Bytes of a copy whose source is in no near cache.
-constexpr std::int64_t kFetched = 1 << 17;
+constexpr std::int64_t kFetched = 1 << 20;
 /// Longer units are rows of bytes.
 constexpr std::int64_t kLongestMove = 32;
 /// Bytes of a row that is worth starting a program.
@@ -211,7 +211,7 @@ std::int64_t find_part(std::int64_t extent, std::int64_t most) noexcept {
 
 /// Axes inside that make a line or some more of the destination become one unit.
 bool arrange_pattern(Deal& deal, const CopyPlan& plan, int piece, Task& task) noexcept {
-    if (plan.count < (piece > 16 ? 2048 : 4096)) return false;
+    if (plan.count < (piece > 16 ? 3072 : 4096)) return false;
     const bool large = piece > 16 && plan.count * plan.unit >= kLargePattern;
     const std::int64_t most = large ? 8 * kLine : kLine;
     Deal tried = deal;
