@@ -228,6 +228,33 @@ TEST(CopyKernels, RowsOfFewUnitsStep) {
     }
 }
 
+TEST(CopyKernels, ShortRowsThatGoBackwardsArePatterns) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        if (kernels->run_pattern == nullptr) continue;
+        const bool longer = kernels->piece == 64;
+        for (const auto& [itemsize, extent] :
+             {std::pair(1, 7), std::pair(1, 31), std::pair(2, 5), std::pair(2, 17), std::pair(3, 7),
+              std::pair(6, 3), std::pair(12, 3)}) {
+            // 101 and 19 of these rows are no multiple of those that a line holds.
+            for (const std::int64_t rows : {19, 101}) {
+                const std::int64_t row = extent * itemsize;
+                const Shape shape = {4096 / rows, rows, extent};
+                const Layout from = strided(
+                    shape, {-rows * row * 2, row, -static_cast<std::int64_t>(itemsize)}, itemsize);
+                const Layout to = dense(shape, itemsize);
+                for (const int misaligned : {0, 1, 63}) {
+                    const Kernels counting_kernels = counting(*kernels);
+                    copied(counting_kernels, to, from, itemsize, 0, misaligned);
+                    if (longer) {
+                        EXPECT_GT(calls.pattern, 0) << itemsize << " " << extent << " " << rows;
+                    }
+                    copied(counting_kernels, to, from, itemsize, kHuge, misaligned);
+                }
+            }
+        }
+    }
+}
+
 TEST(CopyKernels, LongUnitsAreRows) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (const std::int64_t itemsize : {33, 34, 36, 40, 100, 1000, 6007}) {

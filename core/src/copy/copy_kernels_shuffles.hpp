@@ -9,6 +9,12 @@
 namespace devview::copy {
 namespace {
 
+/// Asks for what a period reads.
+inline void fetch_period(const char* src, std::int64_t advance) noexcept {
+    for (std::int64_t at = 0; at < (advance < 0 ? -advance : advance); at += kLine)
+        __builtin_prefetch(src + at);
+}
+
 /// One phase of a period, or of two at once: the second in the upper lane.
 template <int kWindows>
 inline __m256i two_periods(const Program& program, int first, int windows,
@@ -28,11 +34,9 @@ template <int kWindows>
 inline void run_windows(const Program& program, char* dst, const char* src, std::int64_t periods,
                         std::int64_t ahead) noexcept {
     const std::int64_t nbytes = 16 * program.phases;
-    const std::int64_t read = program.advance < 0 ? -2 * program.advance : 2 * program.advance;
     std::int64_t k = 0;
     for (; k + 2 <= periods; k += 2) {
-        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
-            __builtin_prefetch(src + ahead + at);
+        if (ahead != 0) fetch_period(src + ahead, 2 * program.advance);
         if (program.phases == 1) {
             store_vector(dst, two_periods<kWindows>(program, 0, program.windows, src));
         } else {
@@ -60,15 +64,13 @@ inline void run_windows(const Program& program, char* dst, const char* src, std:
 }
 
 #if defined(__AVX512VBMI__)
-/// A line picked from windows of as many bytes.
-template <int kWindows>
-inline __m512i pick_line(int windows, const std::int64_t* offsets, const std::uint8_t* masks,
-                         const char* src) noexcept {
+/// A line picked from windows of as many bytes, which `load(k)` loads.
+template <int kWindows, typename Load>
+inline __m512i pick_line(int windows, const std::uint8_t* masks, const Load& load) noexcept {
     __m512i all = _mm512_setzero_si512();
     for (int k = 0; k < (kWindows > 0 ? kWindows : windows); ++k) {
         const __m512i mask = _mm512_load_si512(masks + k * kLine);
-        all = _mm512_mask_permutexvar_epi8(all, ~_mm512_movepi8_mask(mask), mask,
-                                           _mm512_loadu_si512(src + offsets[k]));
+        all = _mm512_mask_permutexvar_epi8(all, ~_mm512_movepi8_mask(mask), mask, load(k));
     }
     return all;
 }
@@ -87,8 +89,10 @@ public:
         const int windows = kWindows > 0 ? kWindows : windows_;
         for (int line = 0; line < lines_; ++line) {
             const int at = line * windows;
-            put(dst + line * kLine,
-                pick_line<kWindows>(windows, offsets_ + at, masks_ + at * kLine, src));
+            const auto load = [&](int k) noexcept {
+                return _mm512_loadu_si512(src + offsets_[at + k]);
+            };
+            put(dst + line * kLine, pick_line<kWindows>(windows, masks_ + at * kLine, load));
         }
     }
     void round(char* dst, const char* src) const noexcept { round(dst, src, PutVector<true>()); }
@@ -107,10 +111,8 @@ template <int kWindows>
 inline void run_lines(const Program& program, char* dst, const char* src, std::int64_t periods,
                       std::int64_t ahead) noexcept {
     const WholeLines<kWindows> lines(program);
-    const std::int64_t read = program.advance < 0 ? -program.advance : program.advance;
     for (std::int64_t k = 0; k < periods; ++k) {
-        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
-            __builtin_prefetch(src + ahead + at);
+        if (ahead != 0) fetch_period(src + ahead, program.advance);
         lines.round(dst, src, PutVector<false>());
         dst += program.phases * kLine;
         src += program.advance;
@@ -220,11 +222,9 @@ inline void stream_rounds(const LineProgram& program, char* const* dst, const ch
                           std::int64_t rows, std::int64_t rounds, std::int64_t ahead) noexcept {
     const Lines lines(program);
     const std::int64_t nbytes = program.lines * kLine;
-    const std::int64_t read = program.advance < 0 ? -program.advance : program.advance;
     for (std::int64_t k = 0; k < rounds; ++k) {
         const std::int64_t from = k * program.advance;
-        for (std::int64_t at = 0; ahead != 0 && at < read; at += kLine)
-            __builtin_prefetch(src[0] + from + ahead + at);
+        if (ahead != 0) fetch_period(src[0] + from + ahead, program.advance);
         for (std::int64_t i = 0; i < rows; ++i)
             lines.round(dst[i] + k * nbytes, src[i] + from);
     }
@@ -250,6 +250,7 @@ inline void stream_program(const LineProgram& program, char* const* dst, const c
                                             : choose_rounds<0>(program);
     run(program, dst, src, rows, rounds, ahead);
 }
+
 template <int kWindows>
 inline void run_pieces(const Program& program, char* dst, std::int64_t nbytes, const char* src,
                        const std::int64_t* src_at, std::int64_t count) noexcept {
@@ -279,15 +280,13 @@ inline void run_long_pieces(const Program& program, char* dst, std::int64_t nbyt
     const std::uint64_t written = nbytes < kLine ? all >> (kLine - nbytes) : all;
     for (std::int64_t k = 0; k < count; ++k, dst += nbytes) {
         const char* const from = src + src_at[k];
-        int at = 0;
         for (int phase = 0; phase < program.phases; ++phase) {
-            __m512i made = _mm512_setzero_si512();
-            for (const int end = at + windows; at < end; ++at) {
-                const __m512i mask = _mm512_load_si512(program.mask(at));
-                const __m512i window =
-                    _mm512_maskz_loadu_epi8(program.reads[at], from + program.offsets[at]);
-                made = _mm512_mask_permutexvar_epi8(made, ~_mm512_movepi8_mask(mask), mask, window);
-            }
+            const int first = phase * windows;
+            const auto load = [&](int window) noexcept {
+                return _mm512_maskz_loadu_epi8(program.reads[first + window],
+                                               from + program.offsets[first + window]);
+            };
+            const __m512i made = pick_line<kWindows>(windows, program.mask(first), load);
             // What is written too far is written again, but by the last pieces.
             if (nbytes >= kLine || (count - k) * nbytes >= kLine) {
                 _mm512_storeu_si512(dst + program.places[phase], made);

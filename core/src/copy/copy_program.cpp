@@ -91,7 +91,6 @@ bool cover_phases(const AxisRun& along, std::int64_t unit, std::int64_t nbytes, 
                   Readable readable, int most, Program& program) noexcept {
     Windows windows;
     int counts[Program::kMostPhases];
-    program.windows = most;
     int widest = 1;
     for (int phase = 0; phase < program.phases; ++phase) {
         const std::int64_t first = program.places[phase];
@@ -110,7 +109,7 @@ bool cover_phases(const AxisRun& along, std::int64_t unit, std::int64_t nbytes, 
                         static_cast<std::size_t>(program.piece));
         }
     }
-    // Those that a phase lacks read what its first one reads, and pick nothing.
+    // Those that a phase lacks read what another one reads, and pick nothing.
     for (int phase = 0; phase < program.phases; ++phase) {
         for (int window = 0; window < widest; ++window) {
             const int to = phase * widest + window;
