@@ -37,7 +37,7 @@ def run(code: str, word: str) -> Outcome:
 
 def test_results_are_the_same_at_every_level() -> None:
     done = [run(WORK, word) for word in ("", "portable", "avx2", "avx512", "avx512vbmi")]
-    assert [(each.code, each.err) for each in done] == [(0, "")] * 4
+    assert [(each.code, each.err) for each in done] == [(0, "")] * len(done)
     assert len({each.out for each in done}) == 1
     assert done[0].out.startswith("100 ")
 
