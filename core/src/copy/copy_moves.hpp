@@ -43,6 +43,27 @@ void move_block(const Move& move, const Block& block, std::int64_t across) noexc
     }
 }
 
+/// As above, forward in the source: each unit of all columns but the last is moved with some bytes
+/// that follow it, before those of the next column end; the next unit's move writes over them.
+template <typename Wide, typename Move>
+void move_block_wide(const Move& move, const Block& block, std::int64_t across) noexcept {
+    const std::int64_t unit = move.unit();
+    const std::int64_t last = block.rows - 1;
+    const std::int64_t* const __restrict src_at = block.src_at;
+    for (std::int64_t i = 0; i < block.columns - 1; ++i) {
+        char* const __restrict to = block.dst + block.dst_at[i];
+        const char* const from = block.src + i * across;
+        for (std::int64_t j = 0; j < last; ++j)
+            rows::store(to + j * unit, rows::load<Wide>(from + src_at[j]));
+        move(to + last * unit, from + src_at[last]);
+    }
+    Block rest = block;
+    rest.dst_at += block.columns - 1;
+    rest.src += (block.columns - 1) * across;
+    rest.columns = 1;
+    move_block(move, rest, across);
+}
+
 /// Packs rows of the source, `columns` units `across` bytes apart, to rows `pitch` bytes apart.
 inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std::int64_t* src_at,
                        std::int64_t rows, std::int64_t columns, std::int64_t unit,
@@ -64,6 +85,17 @@ inline void stage_rows(char* dst, std::int64_t pitch, const char* src, const std
 
 /// `across`: bytes of the source between columns.
 inline void move_units(const Block& block, std::int64_t unit, std::int64_t across) noexcept {
+    if (across >= unit && block.columns > 1) {
+        using namespace rows;
+        if (unit == 3) {
+            return move_block_wide<std::uint32_t>(Pair<std::uint16_t>{1}, block, across);
+        }
+        if (unit > 4 && unit < 8) {
+            return move_block_wide<std::uint64_t>(Pair<std::uint32_t>{unit - 4}, block, across);
+        }
+        if (unit > 8 && unit < 16)
+            return move_block_wide<Bytes16>(Pair<std::uint64_t>{unit - 8}, block, across);
+    }
     rows::with_move(unit, [&](const auto& move) { move_block(move, block, across); });
 }
 
