@@ -117,18 +117,15 @@ void refuse_with_cause() noexcept {
     PyErr_Restore(outer_type, outer, outer_traceback);
 }
 
-}  // namespace
+// Kept out of the functions below: these would save registers for it that plain host memory needs
+// none of.
 
-int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
+__attribute__((noinline)) int answer(PyObject* object, Py_buffer* buffer, int flags) {
     if (buffer == nullptr) {
         PyErr_SetString(PyExc_BufferError, "View: the Py_buffer is NULL");
         return -1;
     }
     const View& view = view_object(object)->view;
-    if (flags == PyBUF_FULL_RO && !view.released() && plain_host(view)) {
-        give_all(object, view, buffer);
-        return 0;
-    }
     buffer->obj = nullptr;
     const int result = guarded<int>(-1, [&] { return get(object, buffer, flags); });
     const bool staging = result != 0 && !view.released() && !host_accessible(view.device());
@@ -139,23 +136,38 @@ int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
     return result;
 }
 
+__attribute__((noinline)) void release_staging(Py_buffer* buffer) {
+    const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
+    buffer->internal = nullptr;
+    std::string failure;
+    {
+        const GilRelease release;
+        try {
+            staging->finish();
+        } catch (const std::exception& error) {
+            failure = error.what();
+        }
+    }
+    if (!failure.empty()) report_release_error(("memoryview: write-back: " + failure).c_str());
+}
+
+}  // namespace
+
+int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
+    const View& view = view_object(object)->view;
+    if (flags != PyBUF_FULL_RO || buffer == nullptr || view.released() || !plain_host(view)) {
+        return answer(object, buffer, flags);
+    }
+    give_all(object, view, buffer);
+    return 0;
+}
+
 void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
     auto* const self = view_object(object);
     if (buffer->internal == nullptr) {
         self->view.allocation()->drop_bound_export();
     } else {
-        const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
-        buffer->internal = nullptr;
-        std::string failure;
-        {
-            const GilRelease release;
-            try {
-                staging->finish();
-            } catch (const std::exception& error) {
-                failure = error.what();
-            }
-        }
-        if (!failure.empty()) report_release_error(("memoryview: write-back: " + failure).c_str());
+        release_staging(buffer);
     }
     --self->exports;
 }
