@@ -77,24 +77,20 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
 }
 
 /// get() for memoryview's request, which takes any layout, of host memory that nobody works on
-/// asynchronously: nothing can be refused.
+/// asynchronously and without suboffsets: nothing can be refused.
 void give_all(PyObject* object, const View& view, Py_buffer* buffer) noexcept {
     const Format& format = view.format();
     const int ndim = view.ndim();
-    const std::int64_t* const shape = view.shape();
-    std::int64_t nbytes = format.itemsize();
-    for (int axis = 0; axis < ndim; ++axis)
-        nbytes *= shape[axis];
     buffer->buf = view.data();
     buffer->obj = object;
-    buffer->len = static_cast<Py_ssize_t>(nbytes);
+    buffer->len = static_cast<Py_ssize_t>(view.size() * format.itemsize());
     buffer->itemsize = static_cast<Py_ssize_t>(format.itemsize());
     buffer->readonly = view.readonly() ? 1 : 0;
     buffer->ndim = ndim;
     buffer->format = const_cast<char*>(format.text());
-    buffer->shape = ndim == 0 ? nullptr : axes_of(shape);
+    buffer->shape = ndim == 0 ? nullptr : axes_of(view.shape());
     buffer->strides = ndim == 0 ? nullptr : axes_of(view.strides());
-    buffer->suboffsets = axes_of(view.suboffsets());
+    buffer->suboffsets = nullptr;
     buffer->internal = nullptr;
     ++view_object(object)->exports;
     view.allocation()->add_bound_export();
@@ -155,7 +151,8 @@ __attribute__((noinline)) void release_staging(Py_buffer* buffer) {
 
 int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
     const View& view = view_object(object)->view;
-    if (flags != PyBUF_FULL_RO || buffer == nullptr || view.released() || !plain_host(view)) {
+    if (flags != PyBUF_FULL_RO || buffer == nullptr || view.released() || !plain_host(view) ||
+        view.suboffsets() != nullptr) {
         return answer(object, buffer, flags);
     }
     give_all(object, view, buffer);
