@@ -354,8 +354,7 @@ void require_no_objects(const char* function, const View& view) {
 
 void require_movable(const char* function, const View& dst, const View& src) {
     require_no_objects(function, dst);
-    if (dst.ndim() != src.ndim() ||
-        !std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
+    if (!dst.layout().same_shape(src.layout())) {
         throw LayoutError(std::string(function) + ": shape " +
                           Layout::to_string(src.ndim(), src.shape()) + " into " +
                           Layout::to_string(dst.ndim(), dst.shape()));

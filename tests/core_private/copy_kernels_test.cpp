@@ -108,6 +108,28 @@ TEST(CopyKernels, RowsThatMeetInTheCachesAreReadByWholeLines) {
     }
 }
 
+TEST(CopyKernels, RowsThatMeetInTheCachesAreWrittenByWholeLines) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            const std::int64_t of_a_line = 64 / itemsize;
+            // The most that begin with their first row, lines and a rest, and more than one block.
+            for (const auto& [rows, columns] :
+                 {std::pair(4 * of_a_line - 1, 200), std::pair(5 * of_a_line + 1, 600),
+                  std::pair(1024 + of_a_line, 200)}) {
+                const Layout from = strided({columns, rows}, {itemsize, 16384}, itemsize);
+                for (const int misaligned : {0, 1, 16, 60}) {
+                    const Kernels counting_kernels = counting(*kernels);
+                    copied(counting_kernels, dense({columns, rows}, itemsize), from, itemsize, 0,
+                           misaligned);
+                    EXPECT_GE(calls.lines[size], 1) << itemsize << " " << rows;
+                }
+                if (HasFailure()) return;
+            }
+        }
+    }
+}
+
 TEST(CopyKernels, NarrowTransposesAreSquaresInPart) {
     for (const Kernels* const kernels : usable_kernels()) {
         for (std::size_t size = 0; size < 3; ++size) {

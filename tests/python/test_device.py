@@ -237,11 +237,44 @@ def test_overlapping_transpose(device):
     assert v.tobytes() == a.T.tobytes()
 
 
+@pytest.mark.parametrize("source", [(4, 3), (4, 1)], ids=str)
+def test_copyto_keeps_the_last_item_where_the_destination_stands_still(source):
+    a, row = np.broadcast_to(pattern(source, "f4"), (4, 3)), np.zeros(3, "f4")
+    target = dv.view(np.lib.stride_tricks.as_strided(row, (4, 3), (0, 4)))
+    dv.copyto(target, dv.view(a))
+    assert row.tolist() == a[-1].tolist()
+    dv.copyto(target, target[::-1, ::-1])  # of the same memory
+    assert row.tolist() == a[-1, ::-1].tolist()
+
+
+def objects():
+    return dv.view(np.array([{}, None], "O"))
+
+
+def released():
+    v = dv.zeros(4)
+    v.release()
+    return v
+
+
 @pytest.mark.parametrize(
     ("target", "source", "error", "words"),
     [
-        (lambda: dv.zeros((2, 3)), lambda: dv.zeros((3, 2)), ValueError, "shape"),
-        (lambda: dv.zeros(4), lambda: dv.zeros((4, 1)), ValueError, "shape"),
+        (
+            lambda: dv.zeros((2, 3)),
+            lambda: dv.zeros((3, 2)),
+            ValueError,
+            r"copyto: shape \(3, 2\) into \(2, 3\)$",
+        ),
+        (
+            lambda: dv.zeros(4),
+            lambda: dv.zeros((4, 1)),
+            ValueError,
+            r"copyto: shape \(4, 1\) into \(4,\)$",
+        ),
+        (objects, objects, dv.FormatError, "copyto: format 'O' holds Python objects"),
+        (released, lambda: dv.zeros(4), ValueError, "released"),
+        (lambda: dv.zeros(4), released, ValueError, "released"),
         (lambda: dv.zeros(4, "i"), lambda: dv.zeros(4, "3s"), ValueError, "format"),
         (lambda: b"abcd", lambda: dv.zeros(4), BufferError, "read-only"),
         (lambda: dv.zeros(4).toreadonly(), lambda: dv.zeros(4), BufferError, "read-only"),

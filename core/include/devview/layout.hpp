@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "devview/export.hpp"
@@ -126,7 +127,23 @@ public:
     }
 
     /// Number of items (0-d: 1).
-    std::int64_t size() const noexcept;
+    std::int64_t size() const noexcept {
+        const std::int64_t* const extents = shape();
+        std::int64_t items = 1;
+        for (int axis = 0; axis < ndim_; ++axis)
+            items *= extents[axis];
+        return items;
+    }
+    /// True if the extents are the same, whatever the strides.
+    bool same_shape(const Layout& other) const noexcept {
+        // Not std::equal: it calls memcmp, which costs more for few axes.
+        const std::int64_t* const extents = shape();
+        const std::int64_t* const others = other.shape();
+        bool same = ndim_ == other.ndim_;
+        for (int axis = 0; same && axis < ndim_; ++axis)
+            same = extents[axis] == others[axis];
+        return same;
+    }
     std::int64_t nbytes(std::int64_t itemsize) const noexcept { return size() * itemsize; }
 
     /// As PyBuffer_IsContiguous: empty layouts are contiguous, axes of extent 1 skip their stride,
@@ -134,7 +151,20 @@ public:
     bool contiguous(std::int64_t itemsize, Order order) const noexcept;
 
     /// Where the items lie, from the strides alone; {0, 0} for an empty layout.
-    ByteBounds bounds(std::int64_t itemsize) const noexcept;
+    ByteBounds bounds(std::int64_t itemsize) const noexcept {
+        ByteBounds bounds{0, 0};
+        const std::int64_t* const extents = shape();
+        const std::int64_t* const steps = strides();
+        for (int axis = 0; axis < ndim_; ++axis) {
+            if (extents[axis] == 0) return {0, 0};
+            const std::int64_t last = steps[axis] * (extents[axis] - 1);
+            (last < 0 ? bounds.low : bounds.high) += last;
+        }
+        // An itemsize that it was not made with may lead beyond int64.
+        constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+        bounds.high = itemsize > kMost - bounds.high ? kMost : bounds.high + itemsize;
+        return bounds;
+    }
 
     // --- Views. Each returns the new layout; `shift` is set to the bytes that the data pointer
     // moves. With suboffsets a shift may go to an earlier axis' suboffset instead (the rule of

@@ -37,16 +37,16 @@ bool run_small(const CopyPlan& plan, char* dst, const char* src, const Kernels& 
     if (plan.ndim != 2 || plan.dst_strides[1] != unit || unit > 16) return false;
     const std::int64_t columns = plan.extents[0];
     const std::int64_t rows = plan.extents[1];
-    if (std::max(rows, columns) > kMost) return false;
+    if (rows > kMost || columns > kMost) return false;
     const bool squares = plan.src_strides[0] == unit && (unit & (unit - 1)) == 0 &&
                          std::min(rows, columns) * unit >= 16;
     if (!squares && plan.count > 128) return false;
     std::int64_t dst_at[kMost];
     std::int64_t src_at[kMost];
-    for (std::int64_t k = 0; k < columns; ++k)
+    for (std::int64_t k = 0; k < std::max(rows, columns); ++k) {
         dst_at[k] = k * plan.dst_strides[0];
-    for (std::int64_t k = 0; k < rows; ++k)
         src_at[k] = k * plan.src_strides[1];
+    }
     if (squares) {
         const int size = __builtin_ctzll(static_cast<unsigned long long>(unit));
         kernels.transpose[size](dst, dst_at, src, src_at, rows, columns);
@@ -111,11 +111,13 @@ void run_host(const CopyPlan& plan, void* dst, const void* src, std::int64_t who
                    copy::kernels());
 }
 
-void copy_host(void* dst, const Layout& dst_layout, const void* src, const Layout& src_layout,
-               std::int64_t itemsize) {
+namespace {
+
+/// copy_host() where pointers are followed.
+void copy_pointers(void* dst, const Layout& dst_layout, const void* src, const Layout& src_layout,
+                   std::int64_t itemsize) {
     const int ndim =
         std::max(rows::axes_with_pointers(dst_layout), rows::axes_with_pointers(src_layout));
-    if (ndim == 0) return copy_in_parts(plan_copy(dst_layout, src_layout, itemsize), dst, src);
     detail::check_same_shape("copy", dst_layout, src_layout);
     if (dst_layout.size() == 0 || itemsize == 0) return;
     // Behind the last pointer every block of items has the same plan.
@@ -124,6 +126,16 @@ void copy_host(void* dst, const Layout& dst_layout, const void* src, const Layou
     rows::each_block(dst_layout, src_layout, 0, ndim, static_cast<char*>(dst),
                      static_cast<const char*>(src),
                      [&](char* to, const char* from) { run_host(plan, to, from); });
+}
+
+}  // namespace
+
+void copy_host(void* dst, const Layout& dst_layout, const void* src, const Layout& src_layout,
+               std::int64_t itemsize) {
+    if (dst_layout.suboffsets() != nullptr || src_layout.suboffsets() != nullptr) {
+        return copy_pointers(dst, dst_layout, src, src_layout, itemsize);
+    }
+    copy_in_parts(plan_copy(dst_layout, src_layout, itemsize), dst, src);
 }
 
 void fill_host(void* dst, const Layout& layout, const void* item, std::int64_t itemsize) {

@@ -84,17 +84,24 @@ inline void transpose_lanes(char* dst, const std::int64_t* dst_at, const char* s
     }
 }
 
-/// As transpose(); lines of the source are read whole, those of one column of them after another.
+/// As transpose(); lines of the source are read whole, those of one column of them after another,
+/// and so are lines of the destination written where its rows begin alike.
 template <typename T, Transpose kRest, std::size_t kSide = 16 / sizeof(T)>
 void transpose_lines(char* dst, const std::int64_t* dst_at, const char* src,
                      const std::int64_t* src_at, std::int64_t rows, std::int64_t columns) noexcept {
     constexpr std::int64_t kItem = 16 / kSide;
     constexpr std::int64_t kItems = kLine / kItem;
+    constexpr auto kLeast = static_cast<std::int64_t>(kSide);
     std::int64_t j = 0;
+    const bool alike = columns > 1 && (dst_at[1] - dst_at[0]) % kLine == 0;
+    if (alike && rows >= 4 * kItems) {  // else the rows before the first line are too many
+        const auto start = reinterpret_cast<std::uintptr_t>(dst + dst_at[0]);
+        j = static_cast<std::int64_t>(-start % kLine) / kItem;
+        if (j > 0) kRest(dst, dst_at, src, src_at, j < kLeast ? kLeast : j, columns);
+    }
     for (; columns >= kItems && j + kItems <= rows; j += kItems)
         write_rows<T, kSide>(dst + j * kItem, dst_at, src, src_at + j, columns);
     if (j == rows) return;
-    constexpr auto kLeast = static_cast<std::int64_t>(kSide);
     j = rows - j < kLeast ? rows - kLeast : j;
     kRest(dst + j * kItem, dst_at, src, src_at + j, rows - j, columns);
 }

@@ -17,42 +17,55 @@ void check_layouts(const Layout& dst, const Layout& src, std::int64_t itemsize) 
     detail::check_shape("copy", dst.ndim(), dst.shape(), itemsize);
 }
 
-void flip(CopyPlan& plan, int axis) noexcept {
-    plan.dst_shift += plan.dst_strides[axis] * (plan.extents[axis] - 1);
-    plan.src_shift += plan.src_strides[axis] * (plan.extents[axis] - 1);
-    plan.dst_strides[axis] = -plan.dst_strides[axis];
-    plan.src_strides[axis] = -plan.src_strides[axis];
-}
-
-// Axes that move a pointer. Where the destination stands still, the last item stays; `pairs`: all
-// of them count.
+// Axes that move a pointer; to `reorder` them, the destination goes forwards along each. Where it
+// stands still, the last item stays; `pairs`: all of them count. No axes, and no units, where an
+// extent is zero.
 void take_axes(CopyPlan& plan, const Layout& dst, const Layout& src, bool reorder,
                bool pairs) noexcept {
-    for (int k = 0; k < dst.ndim(); ++k) {
-        const std::int64_t extent = dst.shape()[k];
+    const int ndim = dst.ndim();
+    const std::int64_t* const shape = dst.shape();
+    const std::int64_t* const dst_strides = dst.strides();
+    const std::int64_t* const src_strides = src.strides();
+    int axes = 0;
+    std::int64_t count = 1;
+    std::int64_t dst_shift = 0;
+    std::int64_t src_shift = 0;
+    for (int k = 0; k < ndim; ++k) {
+        const std::int64_t extent = shape[k];
+        std::int64_t dst_step = dst_strides[k];
+        std::int64_t src_step = src_strides[k];
+        if (extent == 0) return;
         if (extent == 1) continue;
-        if (pairs && dst.strides()[k] == 0 && src.strides()[k] == 0) continue;
-        if (!pairs && dst.strides()[k] == 0) {
-            plan.src_shift += src.strides()[k] * (extent - 1);
-            continue;
+        if (dst_step == 0) {
+            if (!pairs) src_shift += src_step * (extent - 1);
+            if (!pairs || src_step == 0) continue;
         }
-        const int axis = plan.ndim++;
-        plan.extents[axis] = extent;
-        plan.dst_strides[axis] = dst.strides()[k];
-        plan.src_strides[axis] = src.strides()[k];
-        if (reorder && plan.dst_strides[axis] < 0) flip(plan, axis);
+        if (reorder && dst_step < 0) {
+            dst_shift += dst_step * (extent - 1);
+            src_shift += src_step * (extent - 1);
+            dst_step = -dst_step;
+            src_step = -src_step;
+        }
+        plan.extents[axes] = extent;
+        plan.dst_strides[axes] = dst_step;
+        plan.src_strides[axes++] = src_step;
+        count *= extent;
     }
+    plan.ndim = axes;
+    plan.count = count;
+    plan.dst_shift = dst_shift;
+    plan.src_shift = src_shift;
 }
 
 // Axis `a` goes outside of axis `b`: longer steps of the destination, then of the source. `pairs`:
 // of either, as one side may stand still.
 bool goes_outside(const CopyPlan& plan, int a, int b, bool pairs) noexcept {
-    const auto dst_a = checked::magnitude(plan.dst_strides[a]);
-    const auto dst_b = checked::magnitude(plan.dst_strides[b]);
+    const auto dst_a = static_cast<std::uint64_t>(plan.dst_strides[a]);  // go forwards
+    const auto dst_b = static_cast<std::uint64_t>(plan.dst_strides[b]);
+    if (!pairs && dst_a != dst_b) return dst_a > dst_b;
     const auto src_a = checked::magnitude(plan.src_strides[a]);
     const auto src_b = checked::magnitude(plan.src_strides[b]);
-    if (pairs) return std::max(dst_a, src_a) > std::max(dst_b, src_b);
-    return dst_a != dst_b ? dst_a > dst_b : src_a > src_b;
+    return pairs ? std::max(dst_a, src_a) > std::max(dst_b, src_b) : src_a > src_b;
 }
 
 // By insertion: few axes, mostly in order already, and ties keep theirs.
@@ -93,6 +106,7 @@ void fold_unit(CopyPlan& plan) noexcept {
         return;
     }
     plan.unit *= plan.extents[last];
+    plan.count /= plan.extents[last];
     plan.ndim = last;
 }
 
@@ -104,18 +118,12 @@ CopyPlan plan_axes(const Layout& dst, const Layout& src, std::int64_t unit, bool
     plan.count = 0;
     plan.dst_shift = 0;
     plan.src_shift = 0;
-    if (unit == 0 || dst.size() == 0) return plan;
+    if (unit != 0) take_axes(plan, dst, src, reorder, pairs);
+    if (plan.count == 0) return plan;
     check_cpu_kind();
-    take_axes(plan, dst, src, reorder, pairs);
     if (reorder) sort_axes(plan, pairs);
     merge_axes(plan);
-    plan.count = 1;
     return plan;
-}
-
-void count_units(CopyPlan& plan) noexcept {
-    for (int axis = 0; axis < plan.ndim; ++axis)
-        plan.count *= plan.extents[axis];
 }
 
 }  // namespace
@@ -123,8 +131,7 @@ void count_units(CopyPlan& plan) noexcept {
 CopyPlan plan_copy(const Layout& dst, const Layout& src, std::int64_t itemsize, bool reorder) {
     check_layouts(dst, src, itemsize);
     CopyPlan plan = plan_axes(dst, src, itemsize, reorder);
-    if (plan.count != 0) fold_unit(plan);
-    count_units(plan);
+    fold_unit(plan);
     return plan;
 }
 
@@ -132,16 +139,13 @@ CopyPlan plan_pairs(const Layout& a, const Layout& b, std::int64_t itemsize) {
     const std::int64_t unit = itemsize == 0 ? 1 : itemsize;
     check_layouts(a, b, unit);
     CopyPlan plan = plan_axes(a, b, unit, true, true);
-    if (plan.count != 0 && itemsize != 0) fold_unit(plan);
-    count_units(plan);
+    if (itemsize != 0) fold_unit(plan);
     return plan;
 }
 
 CopyPlan plan_items(const Layout& dst, const Layout& src) {
     check_layouts(dst, src, 1);
-    CopyPlan plan = plan_axes(dst, src, 1, true);
-    count_units(plan);
-    return plan;
+    return plan_axes(dst, src, 1, true);
 }
 
 }  // namespace devview

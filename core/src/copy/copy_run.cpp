@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kMostRows = 1024;      // of the source in a block
 constexpr std::int64_t kMostColumns = 64;     // rows of the destination in a strip
-constexpr std::int64_t kMostLong = 256;       // where whole lines of the source are read along
+constexpr std::int64_t kMostLong = 512;       // where whole lines of the source are read along
 constexpr std::int64_t kSlack = 16;           // most that goes with the last block beyond its size
 constexpr std::int64_t kStripBytes = 128;     // of the source that are read along a strip
 constexpr std::int64_t kBlock = 32 << 10;     // bytes of a block, in the first cache
@@ -109,7 +109,9 @@ public:
                 (unit > 2 && std::min(task.along.extent, task.across.extent) * unit >= kLine);
             if (whole_lines_ && !streams) width_ = std::min(task.across.extent, kMostLong);
         }
-        if (task.inner == Inner::program) {
+        if (whole_lines_ && !streams) {
+            height_ = kMostRows;  // of which the kernel takes a line at a time
+        } else if (task.inner == Inner::program) {
             const std::int64_t period = task.program_items * unit;
             height_ =
                 std::max<std::int64_t>(kBlock / 2 / width_ / period & -2, 2) * task.program_items;

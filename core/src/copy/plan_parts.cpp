@@ -116,7 +116,8 @@ CopyPlan plane_plan(std::int64_t unit, const rows::Axis& outer, const rows::Axis
 
 void copy_in_parts(const CopyPlan& plan, void* dst, const void* src) {
     std::int64_t nbytes = 0;
-    if (!checked::mul(plan.count, plan.unit, nbytes) || !checked::mul(nbytes, 2, nbytes)) {
+    if (!checked::mul(plan.count, plan.unit, nbytes) || !checked::mul(nbytes, 2, nbytes) ||
+        nbytes < workers::kLargeBytes) {
         return run_host(plan, dst, src);
     }
     const PlanCut cut = cut_writes(plan, nbytes, plan.unit, Cutting::bytes);

@@ -92,11 +92,7 @@ void check_shape(const char* where, int ndim, const std::int64_t* shape, std::in
     }
 }
 
-void check_same_shape(const char* where, const Layout& dst, const Layout& src) {
-    if (dst.ndim() == src.ndim() &&
-        std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
-        return;
-    }
+void fail_shapes(const char* where, const Layout& dst, const Layout& src) {
     fail(where, "shape " + Layout::to_string(src.ndim(), src.shape()) + " to " +
                     Layout::to_string(dst.ndim(), dst.shape()));
 }
@@ -149,14 +145,6 @@ Layout Layout::strided(int ndim, const std::int64_t* shape, const std::int64_t* 
     return layout;
 }
 
-std::int64_t Layout::size() const noexcept {
-    std::int64_t items = 1;
-    const std::int64_t* const extents = shape();
-    for (int axis = 0; axis < ndim_; ++axis)
-        items *= extents[axis];
-    return items;
-}
-
 bool Layout::contiguous(std::int64_t itemsize, Order order) const noexcept {
     if (suboffsets_) return false;
     if (size() == 0) return true;
@@ -169,20 +157,6 @@ bool Layout::contiguous(std::int64_t itemsize, Order order) const noexcept {
         fits = checked::mul(dense, shape()[axis], dense);
     }
     return true;
-}
-
-ByteBounds Layout::bounds(std::int64_t itemsize) const noexcept {
-    ByteBounds bounds{0, 0};
-    const std::int64_t* const extents = shape();
-    const std::int64_t* const steps = strides();
-    for (int axis = 0; axis < ndim_; ++axis) {
-        if (extents[axis] == 0) return {0, 0};
-        if (extents[axis] == 1) continue;
-        const std::int64_t last = steps[axis] * (extents[axis] - 1);
-        (last < 0 ? bounds.low : bounds.high) += last;
-    }
-    if (!checked::add(bounds.high, itemsize, bounds.high)) bounds.high = checked::kMax;
-    return bounds;
 }
 
 std::string Layout::to_string(int ndim, const std::int64_t* values) {

@@ -16,7 +16,12 @@ namespace devview::detail {
 /// ndim, itemsize, extents and their product in bytes, zeros taken as ones. @throws LayoutError
 void check_shape(const char* where, int ndim, const std::int64_t* shape, std::int64_t itemsize);
 
-/// @throws LayoutError  "where: shape (3,) to (4,)" unless both have the same shape.
-void check_same_shape(const char* where, const Layout& dst, const Layout& src);
+/// LayoutError "where: shape (3,) to (4,)".
+[[noreturn]] void fail_shapes(const char* where, const Layout& dst, const Layout& src);
+
+/// @throws LayoutError  as above, unless both have the same shape.
+inline void check_same_shape(const char* where, const Layout& dst, const Layout& src) {
+    if (!dst.same_shape(src)) fail_shapes(where, dst, src);
+}
 
 }  // namespace devview::detail

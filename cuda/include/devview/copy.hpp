@@ -26,6 +26,15 @@ namespace devview {
 /// DeviceError; OutOfMemory. Nothing is leaked, `dst` may hold part of the items.
 DEVVIEW_CUDA_API void copy(const View& dst, const View& src, const Stream& stream = {});
 
+namespace cuda {
+
+/// copy() of memory that the host may touch, complete on return. Nothing is checked but overlap:
+/// both are live and of one shape and itemsize, not empty, not packed, and `dst` is writable.
+/// @throws DeviceError, OutOfMemory.
+DEVVIEW_CUDA_API void copy_on_host(const View& dst, const View& src);
+
+}  // namespace cuda
+
 /// Converts the items of `src` to `dst` by value: equal shapes, any devices, any layouts. Equal
 /// formats are copied. What is converted, and how: devview/convert.hpp.
 ///

@@ -1,7 +1,6 @@
 // Checks before a movement, and dense views to move to.
 #include "src/copy/copy_checks.hpp"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -30,8 +29,7 @@ void check_sides(const char* function, const View& dst, const View& src) {
     const auto where = [&] { return std::string(function) + ": "; };  // made for an error alone
     if (dst.released() || src.released()) throw ReleasedError(where() + "a released view");
     if (dst.readonly()) throw BufferError(where() + "the destination is read-only");
-    if (dst.ndim() != src.ndim() ||
-        !std::equal(dst.shape(), dst.shape() + dst.ndim(), src.shape())) {
+    if (!dst.layout().same_shape(src.layout())) {
         throw LayoutError(where() + "shape " + Layout::to_string(src.ndim(), src.shape()) +
                           ", the destination's " + Layout::to_string(dst.ndim(), dst.shape()));
     }

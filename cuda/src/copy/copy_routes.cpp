@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "devview/copy.hpp"
 #include "devview/copy_plan.hpp"
 #include "devview/cuda/memory.hpp"
 #include "src/copy/chunked_copy.hpp"
@@ -21,6 +22,13 @@
 namespace devview::cuda {
 
 namespace {
+
+/// Through a temporary.
+void copy_aside(const View& dst, const View& src) {
+    const View temp = dense_on(Device{}, src, src.format(), Order::C, {});
+    copy_host(temp.data(), temp.layout(), src.data(), src.layout(), src.itemsize());
+    copy_host(dst.data(), dst.layout(), temp.data(), temp.layout(), dst.itemsize());
+}
 
 bool same_items(const View& a, const View& b) noexcept {
     return a.data() == b.data() && a.layout() == b.layout();
@@ -114,12 +122,8 @@ void copy_on_host(const View& dst, const View& src) {
     if (same_items(dst, src)) return;
     wait_for_host(*src.allocation());
     if (dst.allocation() != src.allocation()) wait_for_host(*dst.allocation());
-    if (!may_overlap(dst, src)) {
-        return copy_host(dst.data(), dst.layout(), src.data(), src.layout(), dst.itemsize());
-    }
-    const View temp = dense_on(Device{}, src, src.format(), Order::C, {});
-    copy_host(temp.data(), temp.layout(), src.data(), src.layout(), src.itemsize());
-    copy_host(dst.data(), dst.layout(), temp.data(), temp.layout(), dst.itemsize());
+    if (may_overlap(dst, src)) return copy_aside(dst, src);
+    copy_host(dst.data(), dst.layout(), src.data(), src.layout(), dst.itemsize());
 }
 
 void copy_within_device(const View& dst, const View& src, const Stream& asked) {

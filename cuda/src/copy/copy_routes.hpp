@@ -1,13 +1,11 @@
-// The routes that copy() chooses from. All take views of equal shape and itemsize, not empty.
+// The routes that copy() chooses from, beside copy_on_host(). All take views of equal shape and
+// itemsize, not empty.
 #pragma once
 
 #include "devview/stream.hpp"
 #include "devview/view.hpp"
 
 namespace devview::cuda {
-
-/// Both in memory that the host may touch; complete on return.
-void copy_on_host(const View& dst, const View& src);
 
 /// Both on one device.
 void copy_within_device(const View& dst, const View& src, const Stream& stream);

@@ -77,24 +77,20 @@ int get(PyObject* object, Py_buffer* buffer, int flags) {
 }
 
 /// get() for memoryview's request, which takes any layout, of host memory that nobody works on
-/// asynchronously: nothing can be refused.
+/// asynchronously and without suboffsets: nothing can be refused.
 void give_all(PyObject* object, const View& view, Py_buffer* buffer) noexcept {
     const Format& format = view.format();
     const int ndim = view.ndim();
-    const std::int64_t* const shape = view.shape();
-    std::int64_t nbytes = format.itemsize();
-    for (int axis = 0; axis < ndim; ++axis)
-        nbytes *= shape[axis];
     buffer->buf = view.data();
     buffer->obj = object;
-    buffer->len = static_cast<Py_ssize_t>(nbytes);
+    buffer->len = static_cast<Py_ssize_t>(view.size() * format.itemsize());
     buffer->itemsize = static_cast<Py_ssize_t>(format.itemsize());
     buffer->readonly = view.readonly() ? 1 : 0;
     buffer->ndim = ndim;
     buffer->format = const_cast<char*>(format.text());
-    buffer->shape = ndim == 0 ? nullptr : axes_of(shape);
+    buffer->shape = ndim == 0 ? nullptr : axes_of(view.shape());
     buffer->strides = ndim == 0 ? nullptr : axes_of(view.strides());
-    buffer->suboffsets = axes_of(view.suboffsets());
+    buffer->suboffsets = nullptr;
     buffer->internal = nullptr;
     ++view_object(object)->exports;
     view.allocation()->add_bound_export();
@@ -117,18 +113,15 @@ void refuse_with_cause() noexcept {
     PyErr_Restore(outer_type, outer, outer_traceback);
 }
 
-}  // namespace
+// Kept out of the functions below: these would save registers for it that plain host memory needs
+// none of.
 
-int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
+__attribute__((noinline)) int answer(PyObject* object, Py_buffer* buffer, int flags) {
     if (buffer == nullptr) {
         PyErr_SetString(PyExc_BufferError, "View: the Py_buffer is NULL");
         return -1;
     }
     const View& view = view_object(object)->view;
-    if (flags == PyBUF_FULL_RO && !view.released() && plain_host(view)) {
-        give_all(object, view, buffer);
-        return 0;
-    }
     buffer->obj = nullptr;
     const int result = guarded<int>(-1, [&] { return get(object, buffer, flags); });
     const bool staging = result != 0 && !view.released() && !host_accessible(view.device());
@@ -139,23 +132,39 @@ int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
     return result;
 }
 
+__attribute__((noinline)) void release_staging(Py_buffer* buffer) {
+    const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
+    buffer->internal = nullptr;
+    std::string failure;
+    {
+        const GilRelease release;
+        try {
+            staging->finish();
+        } catch (const std::exception& error) {
+            failure = error.what();
+        }
+    }
+    if (!failure.empty()) report_release_error(("memoryview: write-back: " + failure).c_str());
+}
+
+}  // namespace
+
+int view_getbuffer(PyObject* object, Py_buffer* buffer, int flags) {
+    const View& view = view_object(object)->view;
+    if (flags != PyBUF_FULL_RO || buffer == nullptr || view.released() || !plain_host(view) ||
+        view.suboffsets() != nullptr) {
+        return answer(object, buffer, flags);
+    }
+    give_all(object, view, buffer);
+    return 0;
+}
+
 void view_releasebuffer(PyObject* object, Py_buffer* buffer) {
     auto* const self = view_object(object);
     if (buffer->internal == nullptr) {
         self->view.allocation()->drop_bound_export();
     } else {
-        const std::unique_ptr<Staging> staging(static_cast<Staging*>(buffer->internal));
-        buffer->internal = nullptr;
-        std::string failure;
-        {
-            const GilRelease release;
-            try {
-                staging->finish();
-            } catch (const std::exception& error) {
-                failure = error.what();
-            }
-        }
-        if (!failure.empty()) report_release_error(("memoryview: write-back: " + failure).c_str());
+        release_staging(buffer);
     }
     --self->exports;
 }

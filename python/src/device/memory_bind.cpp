@@ -86,33 +86,40 @@ py::object copy_object(const py::object& object, const py::object& device, const
 }
 
 /// Two views whose few items are copied while the GIL is held: neither can go in the meantime.
-/// False, with nothing done, for others.
+/// False, with nothing done, for others and for what is refused.
 bool copy_at_once(PyObject* dst, PyObject* src) {
     constexpr std::int64_t kFew = 4096;  // as copy_items()
     if (!is_view(dst) || !is_view(src)) return false;
     const View& target = live_view(dst);
     const View& source = live_view(src);
-    if (target.device() != Device{} || source.device() != Device{} || target.readonly() ||
-        target.format() != source.format() || source.nbytes() > kFew) {
+    if (!plain_host(target) || !plain_host(source) || target.readonly() ||
+        target.format() != source.format() || target.format().has_objects() ||
+        !target.layout().same_shape(source.layout())) {
         return false;
     }
-    require_movable("copyto", target, source);
-    copy_items(target, source, {});
+    const std::int64_t nbytes = source.nbytes();
+    if (nbytes == 0 || nbytes > kFew) return false;
+    cuda::copy_on_host(target, source);
     return true;
+}
+
+__attribute__((noinline)) void copy_any(PyObject* const* values, Py_ssize_t count,
+                                        PyObject* names) {
+    const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
+    PyObject* const dst = arguments.require(0);
+    PyObject* const src = arguments.require(1);
+    const View target = import_view(dst);
+    const View source = import_view(src);
+    if (target.readonly()) throw BufferError("copyto: dst is read-only");
+    const Device where = stream_device(target.device(), source.device());
+    assign_items("copyto", target, source, read_stream(arguments[2], where));
 }
 
 // Without pybind11's dispatcher, which costs more than a small copy.
 PyObject* copyto(PyObject* /*module*/, PyObject* const* values, Py_ssize_t count, PyObject* names) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
-        if (count == 2 && names == nullptr && copy_at_once(values[0], values[1])) Py_RETURN_NONE;
-        const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
-        PyObject* const dst = arguments.require(0);
-        PyObject* const src = arguments.require(1);
-        const View target = import_view(dst);
-        const View source = import_view(src);
-        if (target.readonly()) throw BufferError("copyto: dst is read-only");
-        const Device where = stream_device(target.device(), source.device());
-        assign_items("copyto", target, source, read_stream(arguments[2], where));
+        const bool plain = count == 2 && names == nullptr;
+        if (!plain || !copy_at_once(values[0], values[1])) copy_any(values, count, names);
         Py_RETURN_NONE;
     });
 }
