@@ -2,6 +2,8 @@
 // line of either side is touched once. As copy_kernels_any.hpp, which it belongs to.
 #pragma once
 
+#include <algorithm>
+
 #include "src/copy/copy_kernels_vector.hpp"
 
 namespace devview::copy {
@@ -34,125 +36,138 @@ inline void put_lanes(const Lanes (&from)[4], const Put& put, const To& to) noex
 #endif
 }
 
-/// A vector, or its halves from two rows that are `apart` places apart.
-template <typename T, int kLines>
-inline VectorOf<T, kVectorBytes> load_pieces(const char* src, const std::int64_t* src_at,
-                                             [[maybe_unused]] std::int64_t apart) noexcept {
-#if defined(__AVX512BW__)
-    if constexpr (kLines == 2) {
-        return join(load_vector<VectorOf<T, 32>>(src + src_at[0]),
-                    load_vector<VectorOf<T, 32>>(src + src_at[apart]),
-                    std::make_index_sequence<64 / sizeof(T)>());
-    }
-#endif
-    return load_vector<VectorOf<T, kVectorBytes>>(src + src_at[0]);
-}
-
-/// `kLines` lines of each of as many columns as lanes times `kSide` make, from as many rows as
-/// these lines have items.
+/// `kLines` lines of each of as many rows of the destination as a line of the source has items,
+/// from as many rows of the source as these lines have items. Squares of items lie in the first
+/// cache until all their lanes are there: what leaves past the caches comes from where nothing
+/// waits.
 template <typename T, std::size_t kSide, int kLines>
-struct LineSquare {
+class LineSquare {
+public:
+    static constexpr std::int64_t kItems = 4 * kSide;  // of a line
+
+    void load(const char* src, const std::int64_t* src_at) noexcept {
+        for (int line = 0; line < kLines; ++line) {
+            for (Part& part : parts_) {
+                const char* const from = src + (&part - parts_) * kVectorBytes;
+                for (Group& group : part.groups[line]) {
+                    group = load_group(from, src_at, Sides());
+                    src_at += kSide;
+                }
+                src_at -= kItems;
+            }
+            src_at += kItems;
+        }
+    }
+
+    /// Calls fetch(row) between stores, for as many rows as were loaded.
+    template <typename Put, typename Fetch>
+    void store(char* dst, const std::int64_t* dst_at, const Put& put,
+               const Fetch& fetch) const noexcept {
+        constexpr int kLanes = kVectorBytes / 16;
+        std::int64_t row = 0;
+        for (const Part& part : parts_) {
+            for (std::size_t k = 0; k < kSide; ++k) {
+                char* to[4];
+                for (std::size_t lane = 0; lane < kLanes; ++lane)
+                    to[lane] = dst + dst_at[lane * kSide + k];
+                for (int line = 0; line < kLines; ++line) {
+                    const auto& groups = part.groups[line];
+                    put_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
+                               reinterpret_cast<Lanes>(groups[1].rows[k]),
+                               reinterpret_cast<Lanes>(groups[2].rows[k]),
+                               reinterpret_cast<Lanes>(groups[3].rows[k])},
+                              put, [&](int lane) { return to[lane] + line * kLine; });
+                }
+                for (int n = 0; n < kLines * kLanes; ++n)
+                    fetch(row++);
+            }
+            dst_at += kLanes * kSide;
+        }
+    }
+
+private:
     using Group = Square<T, kVectorBytes, kSide>;
     using Sides = std::make_index_sequence<kSide>;
-    static constexpr std::int64_t kColumns = kVectorBytes / 16 * kSide / kLines;
+    struct Part {
+        Group groups[static_cast<std::size_t>(kLines)][4];
+    };
 
     template <std::size_t... k>
-    static Group load(const char* src, const std::int64_t* src_at,
-                      std::index_sequence<k...> /*k*/) noexcept {
-        return Group{{load_pieces<T, kLines>(src, src_at + k, 4 * kSide)...}}
+    static Group load_group(const char* src, const std::int64_t* src_at,
+                            std::index_sequence<k...> /*k*/) noexcept {
+        return Group{{load_vector<typename Group::V>(src + src_at[k])...}}
             .template transposed<kSide>();
     }
-    template <typename Put, std::size_t... k>
-    static void store(char* dst, const std::int64_t* dst_at, const Group (&groups)[4],
-                      const Put& put, std::index_sequence<k...> /*k*/) noexcept {
-        constexpr int kOfLine = kVectorBytes / 16 / kLines;  // lanes
-        (put_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
-                    reinterpret_cast<Lanes>(groups[1].rows[k]),
-                    reinterpret_cast<Lanes>(groups[2].rows[k]),
-                    reinterpret_cast<Lanes>(groups[3].rows[k])},
-                   put,
-                   [&](int lane) {
-                       const auto column = static_cast<std::size_t>(lane % kOfLine) * kSide + k;
-                       return dst + dst_at[column] + lane / kOfLine * kLine;
-                   }),
-         ...);
-    }
-    template <typename Put>
-    static void run(char* dst, const std::int64_t* dst_at, const char* src,
-                    const std::int64_t* src_at, const Put& put) noexcept {
-        const Group groups[4]{load(src, src_at, Sides()), load(src, src_at + kSide, Sides()),
-                              load(src, src_at + 2 * kSide, Sides()),
-                              load(src, src_at + 3 * kSide, Sides())};
-        store(dst, dst_at, groups, put, Sides());
-    }
+
+    Part parts_[kLine / kVectorBytes];
 };
 
-/// Asks for the lines that follow those at `src`, into the second cache: these are more rows than
-/// the CPU follows by itself.
-inline void fetch_lines(const char* src, const std::int64_t* src_at, std::int64_t rows) noexcept {
-    constexpr std::int64_t kAhead = 2 * kLine;
-    for (std::int64_t k = 0; k < rows; ++k)
-        __builtin_prefetch(src + src_at[k] + kAhead, 0, 2);
-}
-
-/// Calls run(first) for the squares of a row of them. From the second on, lines of the source are
-/// read from their start in the first row; the squares at either end are done together with some
-/// columns of their neighbours.
-template <typename Part, std::int64_t kItem, typename Fetch, typename Run>
+/// Calls run(column, byte) for squares of one line of columns each; `byte`: where its line begins.
+/// From the second on, lines of the source are read from their start in the first row; the squares
+/// at either end are done together with some columns of their neighbours.
+template <std::int64_t kItem, typename Run>
 inline void each_square(const char* src, const std::int64_t* src_at, std::int64_t columns,
-                        const Fetch& fetch, const Run& run) noexcept {
+                        const Run& run) noexcept {
     constexpr std::int64_t kItems = kLine / kItem;
     const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
     const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / kItem;
-    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems) {
-        if (i >= 0) fetch(src + i * kItem);
-        for (std::int64_t k = i; k < i + kItems && k < columns; k += Part::kColumns) {
-            const std::int64_t most = columns - Part::kColumns;
-            run(k < 0 ? 0 : k < most ? k : most);
-        }
-    }
+    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems)
+        run(std::clamp<std::int64_t>(i, 0, columns - kItems), i * kItem);
 }
+
+/// How far ahead lines of the source are asked for, into the second cache: there are more rows than
+/// the CPU follows by itself.
+constexpr std::int64_t kFetched = 3 * kLine;
+
+/// What is read after the last column: rows of the source, and bytes from the last column's end.
+struct Following {
+    const std::int64_t* src_at;
+    std::int64_t bytes;
+};
 
 template <typename T, std::size_t kSide, int kLines>
 inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
-                        const std::int64_t* src_at, std::int64_t columns) noexcept {
-    using Part = LineSquare<T, kSide, kLines>;
+                        const std::int64_t* src_at, std::int64_t columns,
+                        const Following& following) noexcept {
     constexpr std::int64_t kItem = 16 / kSide;
-    each_square<Part, kItem>(
-        src, src_at, columns,
-        [&](const char* from) { fetch_lines(from, src_at, kLines * kLine / kItem); },
-        [&](std::int64_t i) {
-            Part::run(dst, dst_at + i, src + i * kItem, src_at, PutVector<true>());
-        });
+    LineSquare<T, kSide, kLines> square;
+    each_square<kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t byte) {
+        square.load(src + i * kItem, src_at);
+        const bool beyond = byte + kFetched >= columns * kItem;
+        const std::int64_t* const next_at = beyond ? following.src_at : src_at;
+        const char* const next = src + byte + kFetched + (beyond ? following.bytes : 0);
+        square.store(dst, dst_at + i, PutVector<true>(),
+                     [&](std::int64_t row) { __builtin_prefetch(next + next_at[row], 0, 2); });
+    });
 }
 
 /// As many rows as a line has items, to where they stay in the caches.
 template <typename T, std::size_t kSide>
 inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
                        const std::int64_t* src_at, std::int64_t columns) noexcept {
-    using Part = LineSquare<T, kSide, 1>;
     constexpr std::int64_t kItem = 16 / kSide;
-    each_square<Part, kItem>(
-        src, src_at, columns, [](const char* /*from*/) {},
-        [&](std::int64_t i) {
-            Part::run(dst, dst_at + i, src + i * kItem, src_at, PutVector<false>());
-        });
+    LineSquare<T, kSide, 1> square;
+    each_square<kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t /*byte*/) {
+        square.load(src + i * kItem, src_at);
+        square.store(dst, dst_at + i, PutVector<false>(), [](std::int64_t /*row*/) {});
+    });
 }
 
 template <typename T, std::size_t kSide = 16 / sizeof(T)>
 void stream_squares(char* dst, const std::int64_t* dst_at, const char* src,
                     const std::int64_t* src_at, std::int64_t columns, std::int64_t lines) noexcept {
-    constexpr int kMostLines = kVectorBytes == 64 ? 2 : 1;
-    constexpr std::int64_t kItems = 4 * kSide;
-    for (std::int64_t k = 0; k < lines; k += kMostLines) {
-        if (kMostLines == 1 || k + 1 == lines) {
-            stream_rows<T, kSide, 1>(dst, dst_at, src, src_at, columns);
-        } else {
-            stream_rows<T, kSide, kMostLines>(dst, dst_at, src, src_at, columns);
-        }
-        dst += kMostLines * kLine;
-        src_at += kMostLines * kItems;
+    constexpr std::int64_t kItem = 16 / kSide;
+    constexpr int kPair = 2;  // lines that leave side by side: faster than one
+    constexpr std::int64_t kRows = kPair * kLine / kItem;
+    const Following columns_after{src_at, 0};
+    for (; lines >= kPair; lines -= kPair) {
+        const Following rows_after{src_at + kRows, -columns * kItem};
+        stream_rows<T, kSide, kPair>(dst, dst_at, src, src_at, columns,
+                                     lines >= 2 * kPair ? rows_after : columns_after);
+        dst += kPair * kLine;
+        src_at += kRows;
     }
+    if (lines > 0) stream_rows<T, kSide, 1>(dst, dst_at, src, src_at, columns, columns_after);
 }
 
 /// Rows of one line of columns each, made side by side in the first cache.
@@ -170,12 +185,11 @@ struct LineRows {
     }
 
     void make(const char* src, const std::int64_t* src_at, std::int64_t lines) noexcept {
-        using Part = LineSquare<T, kSide, 1>;
+        LineSquare<T, kSide, 1> square;
         for (std::int64_t g = 0; g < lines; ++g) {
-            for (std::int64_t k = 0; k < kColumns; k += Part::kColumns) {
-                Part::run(made + g * kLine, made_at + k, src + k * kItem, src_at + g * kColumns,
-                          PutVector<false>());
-            }
+            square.load(src, src_at + g * kColumns);
+            square.store(made + g * kLine, made_at, PutVector<false>(),
+                         [](std::int64_t /*row*/) {});
         }
     }
     void stream(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
@@ -195,13 +209,12 @@ void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* s
                     std::int64_t lines) noexcept {
     using Rows = LineRows<T, kSide>;
     Rows rows;
-    each_square<Rows, Rows::kItem>(
-        src, src_at, columns,
-        [&](const char* from) { fetch_lines(from, src_at, (lines + 1) * Rows::kColumns); },
-        [&](std::int64_t i) {
-            rows.make(src + i * Rows::kItem, src_at, lines + 1);
-            rows.stream(dst, dst_at + i, skipped + i, lines);
-        });
+    each_square<Rows::kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t byte) {
+        for (std::int64_t k = 0; k < (lines + 1) * Rows::kColumns; ++k)
+            __builtin_prefetch(src + byte + kFetched + src_at[k], 0, 2);
+        rows.make(src + i * Rows::kItem, src_at, lines + 1);
+        rows.stream(dst, dst_at + i, skipped + i, lines);
+    });
 }
 
 }  // namespace
