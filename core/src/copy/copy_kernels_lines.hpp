@@ -36,61 +36,50 @@ inline void put_lanes(const Lanes (&from)[4], const Put& put, const To& to) noex
 #endif
 }
 
-/// `kLines` lines of each of as many rows of the destination as a line of the source has items,
-/// from as many rows of the source as these lines have items. Squares of items lie in the first
-/// cache until all their lanes are there: what leaves past the caches comes from where nothing
-/// waits.
+/// `kLines` lines of each of as many rows of the destination as a vector has items, from as many
+/// rows of the source as these lines have items. Squares of items lie in the first cache until all
+/// their lanes are there: what leaves past the caches comes from where nothing waits.
 template <typename T, std::size_t kSide, int kLines>
 class LineSquare {
 public:
-    static constexpr std::int64_t kItems = 4 * kSide;  // of a line
+    static constexpr std::int64_t kColumns = kVectorBytes / 16 * kSide;
+    static constexpr std::int64_t kFetches = kLines * kColumns;
 
     void load(const char* src, const std::int64_t* src_at) noexcept {
-        for (int line = 0; line < kLines; ++line) {
-            for (Part& part : parts_) {
-                const char* const from = src + (&part - parts_) * kVectorBytes;
-                for (Group& group : part.groups[line]) {
-                    group = load_group(from, src_at, Sides());
-                    src_at += kSide;
-                }
-                src_at -= kItems;
+        for (auto& line : groups_) {
+            for (Group& group : line) {
+                group = load_group(src, src_at, Sides());
+                src_at += kSide;
             }
-            src_at += kItems;
         }
     }
 
-    /// Calls fetch(row) between stores, for as many rows as were loaded.
+    /// Calls fetch(n) between stores, `kFetches` times.
     template <typename Put, typename Fetch>
     void store(char* dst, const std::int64_t* dst_at, const Put& put,
                const Fetch& fetch) const noexcept {
         constexpr int kLanes = kVectorBytes / 16;
-        std::int64_t row = 0;
-        for (const Part& part : parts_) {
-            for (std::size_t k = 0; k < kSide; ++k) {
-                char* to[4];
-                for (std::size_t lane = 0; lane < kLanes; ++lane)
-                    to[lane] = dst + dst_at[lane * kSide + k];
-                for (int line = 0; line < kLines; ++line) {
-                    const auto& groups = part.groups[line];
-                    put_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
-                               reinterpret_cast<Lanes>(groups[1].rows[k]),
-                               reinterpret_cast<Lanes>(groups[2].rows[k]),
-                               reinterpret_cast<Lanes>(groups[3].rows[k])},
-                              put, [&](int lane) { return to[lane] + line * kLine; });
-                }
-                for (int n = 0; n < kLines * kLanes; ++n)
-                    fetch(row++);
+        std::int64_t fetched = 0;
+        for (std::size_t k = 0; k < kSide; ++k) {
+            char* to[kLanes];
+            for (std::size_t lane = 0; lane < kLanes; ++lane)
+                to[lane] = dst + dst_at[lane * kSide + k];
+            for (int line = 0; line < kLines; ++line) {
+                const auto& groups = groups_[line];
+                put_lanes({reinterpret_cast<Lanes>(groups[0].rows[k]),
+                           reinterpret_cast<Lanes>(groups[1].rows[k]),
+                           reinterpret_cast<Lanes>(groups[2].rows[k]),
+                           reinterpret_cast<Lanes>(groups[3].rows[k])},
+                          put, [&](int lane) { return to[lane] + line * kLine; });
             }
-            dst_at += kLanes * kSide;
+            for (int n = 0; n < kLines * kLanes; ++n)
+                fetch(fetched++);
         }
     }
 
 private:
     using Group = Square<T, kVectorBytes, kSide>;
     using Sides = std::make_index_sequence<kSide>;
-    struct Part {
-        Group groups[static_cast<std::size_t>(kLines)][4];
-    };
 
     template <std::size_t... k>
     static Group load_group(const char* src, const std::int64_t* src_at,
@@ -99,20 +88,25 @@ private:
             .template transposed<kSide>();
     }
 
-    Part parts_[kLine / kVectorBytes];
+    Group groups_[static_cast<std::size_t>(kLines)][4];
 };
 
-/// Calls run(column, byte) for squares of one line of columns each; `byte`: where its line begins.
+/// Calls run(column, byte, part) for the squares of each line of columns, which begins at `byte`.
 /// From the second on, lines of the source are read from their start in the first row; the squares
 /// at either end are done together with some columns of their neighbours.
-template <std::int64_t kItem, typename Run>
+template <typename Part, std::int64_t kItem, typename Run>
 inline void each_square(const char* src, const std::int64_t* src_at, std::int64_t columns,
                         const Run& run) noexcept {
     constexpr std::int64_t kItems = kLine / kItem;
     const auto start = reinterpret_cast<std::uintptr_t>(src + src_at[0]);
     const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / kItem;
-    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems)
-        run(std::clamp<std::int64_t>(i, 0, columns - kItems), i * kItem);
+    for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems) {
+        for (std::int64_t k = 0; k < kItems && i + k < columns; k += Part::kColumns) {
+            if (i + k + Part::kColumns <= 0) continue;
+            const std::int64_t most = columns - Part::kColumns;
+            run(std::clamp<std::int64_t>(i + k, 0, most), i * kItem, k / Part::kColumns);
+        }
+    }
 }
 
 /// How far ahead lines of the source are asked for, into the second cache: there are more rows than
@@ -130,14 +124,16 @@ inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
                         const std::int64_t* src_at, std::int64_t columns,
                         const Following& following) noexcept {
     constexpr std::int64_t kItem = 16 / kSide;
-    LineSquare<T, kSide, kLines> square;
-    each_square<kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t byte) {
+    using Part = LineSquare<T, kSide, kLines>;
+    Part square;
+    each_square<Part, kItem>(src, src_at, columns, [&](auto i, auto byte, auto part) {
         square.load(src + i * kItem, src_at);
         const bool beyond = byte + kFetched >= columns * kItem;
-        const std::int64_t* const next_at = beyond ? following.src_at : src_at;
+        const std::int64_t* const rows = beyond ? following.src_at : src_at;
+        const std::int64_t* const next_at = rows + part * Part::kFetches;
         const char* const next = src + byte + kFetched + (beyond ? following.bytes : 0);
         square.store(dst, dst_at + i, PutVector<true>(),
-                     [&](std::int64_t row) { __builtin_prefetch(next + next_at[row], 0, 2); });
+                     [&](std::int64_t n) { __builtin_prefetch(next + next_at[n], 0, 2); });
     });
 }
 
@@ -146,10 +142,11 @@ template <typename T, std::size_t kSide>
 inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
                        const std::int64_t* src_at, std::int64_t columns) noexcept {
     constexpr std::int64_t kItem = 16 / kSide;
-    LineSquare<T, kSide, 1> square;
-    each_square<kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t /*byte*/) {
+    using Part = LineSquare<T, kSide, 1>;
+    Part square;
+    each_square<Part, kItem>(src, src_at, columns, [&](auto i, auto /*byte*/, auto /*part*/) {
         square.load(src + i * kItem, src_at);
-        square.store(dst, dst_at + i, PutVector<false>(), [](std::int64_t /*row*/) {});
+        square.store(dst, dst_at + i, PutVector<false>(), [](std::int64_t /*n*/) {});
     });
 }
 
@@ -157,7 +154,7 @@ template <typename T, std::size_t kSide = 16 / sizeof(T)>
 void stream_squares(char* dst, const std::int64_t* dst_at, const char* src,
                     const std::int64_t* src_at, std::int64_t columns, std::int64_t lines) noexcept {
     constexpr std::int64_t kItem = 16 / kSide;
-    constexpr int kPair = 2;  // lines that leave side by side: faster than one
+    constexpr int kPair = kVectorBytes == 16 ? 1 : 2;  // lines that leave side by side
     constexpr std::int64_t kRows = kPair * kLine / kItem;
     const Following columns_after{src_at, 0};
     for (; lines >= kPair; lines -= kPair) {
@@ -185,11 +182,14 @@ struct LineRows {
     }
 
     void make(const char* src, const std::int64_t* src_at, std::int64_t lines) noexcept {
-        LineSquare<T, kSide, 1> square;
+        using Part = LineSquare<T, kSide, 1>;
+        Part square;
         for (std::int64_t g = 0; g < lines; ++g) {
-            square.load(src, src_at + g * kColumns);
-            square.store(made + g * kLine, made_at, PutVector<false>(),
-                         [](std::int64_t /*row*/) {});
+            for (std::int64_t k = 0; k < kColumns; k += Part::kColumns) {
+                square.load(src + k * kItem, src_at + g * kColumns);
+                square.store(made + g * kLine, made_at + k, PutVector<false>(),
+                             [](std::int64_t /*n*/) {});
+            }
         }
     }
     void stream(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
@@ -209,7 +209,7 @@ void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* s
                     std::int64_t lines) noexcept {
     using Rows = LineRows<T, kSide>;
     Rows rows;
-    each_square<Rows::kItem>(src, src_at, columns, [&](std::int64_t i, std::int64_t byte) {
+    each_square<Rows, Rows::kItem>(src, src_at, columns, [&](auto i, auto byte, auto /*part*/) {
         for (std::int64_t k = 0; k < (lines + 1) * Rows::kColumns; ++k)
             __builtin_prefetch(src + byte + kFetched + src_at[k], 0, 2);
         rows.make(src + i * Rows::kItem, src_at, lines + 1);
