@@ -84,7 +84,7 @@ TEST(CopyStream, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
                                          columns_first(rows, columns, itemsize), itemsize, kHuge,
                                          static_cast<int>(misaligned)),
                                   Route::lines);
-                        EXPECT_GE(calls.squares[size], std::max(1, lines / 8));
+                        EXPECT_GE(calls.squares[size], std::max<std::int64_t>(1, lines / copy::kMostLines));
                         EXPECT_EQ(calls.stream, 0);
                         EXPECT_EQ(calls.fence, 1);
                         if (HasFailure()) return;

@@ -109,34 +109,6 @@ inline void each_square(const char* src, const std::int64_t* src_at, std::int64_
     }
 }
 
-/// How far ahead lines of the source are asked for, into the second cache: there are more rows than
-/// the CPU follows by itself.
-constexpr std::int64_t kFetched = 3 * kLine;
-
-/// What is read after the last column: rows of the source, and bytes from the last column's end.
-struct Following {
-    const std::int64_t* src_at;
-    std::int64_t bytes;
-};
-
-template <typename T, std::size_t kSide, int kLines>
-inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
-                        const std::int64_t* src_at, std::int64_t columns,
-                        const Following& following) noexcept {
-    constexpr std::int64_t kItem = 16 / kSide;
-    using Part = LineSquare<T, kSide, kLines>;
-    Part square;
-    each_square<Part, kItem>(src, src_at, columns, [&](auto i, auto byte, auto part) {
-        square.load(src + i * kItem, src_at);
-        const bool beyond = byte + kFetched >= columns * kItem;
-        const std::int64_t* const rows = beyond ? following.src_at : src_at;
-        const std::int64_t* const next_at = rows + part * Part::kFetches;
-        const char* const next = src + byte + kFetched + (beyond ? following.bytes : 0);
-        square.store(dst, dst_at + i, PutVector<true>(),
-                     [&](std::int64_t n) { __builtin_prefetch(next + next_at[n], 0, 2); });
-    });
-}
-
 /// As many rows as a line has items, to where they stay in the caches.
 template <typename T, std::size_t kSide>
 inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
@@ -150,71 +122,140 @@ inline void write_rows(char* dst, const std::int64_t* dst_at, const char* src,
     });
 }
 
+/// What is read after the last column: rows of the source, and bytes from the last column's end.
+struct Following {
+    const std::int64_t* src_at;
+    std::int64_t bytes;
+};
+
+/// Asks for lines ahead of one at `byte`, into the second cache: there are more rows than the CPU
+/// follows by itself.
+class Ahead {
+public:
+    Ahead(const char* src, const std::int64_t* src_at, std::int64_t byte, std::int64_t end,
+          const Following& following) noexcept
+        : src_(src + byte + kAhead), src_at_(src_at) {
+        if (byte + kAhead < end) return;
+        src_ += following.bytes;
+        src_at_ = following.src_at;
+    }
+    void operator()(std::int64_t row) const noexcept {
+        __builtin_prefetch(src_ + src_at_[row], 0, 2);
+    }
+
+private:
+    static constexpr std::int64_t kAhead = 3 * kLine;
+    const char* src_;
+    const std::int64_t* src_at_;
+};
+
+/// Calls run(count, line, src_at, following) for `lines` lines of each row of the destination, of
+/// which `count`, `kMost` or what is left, are done together.
+template <std::int64_t kItem, std::int64_t kMost, typename Run>
+inline void each_lines(const std::int64_t* src_at, std::int64_t columns, std::int64_t lines,
+                       const Run& run) noexcept {
+    const Following columns_after{src_at, 0};
+    for (std::int64_t line = 0; line < lines; line += kMost) {
+        const std::int64_t count = std::min(kMost, lines - line);
+        const std::int64_t* const rows = src_at + line * kLine / kItem;
+        const Following rows_after{rows + count * kLine / kItem, -columns * kItem};
+        run(count, line, rows, line + 2 * count <= lines ? rows_after : columns_after);
+    }
+}
+
+template <typename T, std::size_t kSide, int kLines>
+inline void stream_rows(char* dst, const std::int64_t* dst_at, const char* src,
+                        const std::int64_t* src_at, std::int64_t columns,
+                        const Following& following) noexcept {
+    constexpr std::int64_t kItem = 16 / kSide;
+    using Part = LineSquare<T, kSide, kLines>;
+    Part square;
+    each_square<Part, kItem>(src, src_at, columns, [&](auto i, auto byte, auto part) {
+        const Ahead ahead(src, src_at, byte, columns * kItem, following);
+        square.load(src + i * kItem, src_at);
+        square.store(dst, dst_at + i, PutVector<true>(),
+                     [&](std::int64_t n) { ahead(part * Part::kFetches + n); });
+    });
+}
+
 template <typename T, std::size_t kSide = 16 / sizeof(T)>
 void stream_squares(char* dst, const std::int64_t* dst_at, const char* src,
                     const std::int64_t* src_at, std::int64_t columns, std::int64_t lines) noexcept {
-    constexpr std::int64_t kItem = 16 / kSide;
-    constexpr int kPair = kVectorBytes == 16 ? 1 : 2;  // lines that leave side by side
-    constexpr std::int64_t kRows = kPair * kLine / kItem;
-    const Following columns_after{src_at, 0};
-    for (; lines >= kPair; lines -= kPair) {
-        const Following rows_after{src_at + kRows, -columns * kItem};
-        stream_rows<T, kSide, kPair>(dst, dst_at, src, src_at, columns,
-                                     lines >= 2 * kPair ? rows_after : columns_after);
-        dst += kPair * kLine;
-        src_at += kRows;
-    }
-    if (lines > 0) stream_rows<T, kSide, 1>(dst, dst_at, src, src_at, columns, columns_after);
+    constexpr int kPair = kVectorBytes == 16 ? 1 : 2;
+    each_lines<16 / kSide, kPair>(
+        src_at, columns, lines, [&](auto count, auto line, auto rows, const auto& following) {
+            const auto stream =
+                count == 1 ? stream_rows<T, kSide, 1> : stream_rows<T, kSide, kPair>;
+            stream(dst + line * kLine, dst_at, src, rows, columns, following);
+        });
 }
 
-/// Rows of one line of columns each, made side by side in the first cache.
+/// Lines of rows whose lines begin anywhere, behind the line of each that was made before.
 template <typename T, std::size_t kSide>
-struct LineRows {
+class ShiftedRows {
+public:
     static constexpr std::int64_t kItem = 16 / kSide;
     static constexpr std::int64_t kColumns = kLine / kItem;
-    static constexpr std::int64_t kPitch = (kSideBySide + 1) * kLine;
-    alignas(kLine) char made[static_cast<std::size_t>(kColumns * kPitch)];
-    std::int64_t made_at[static_cast<std::size_t>(kColumns)];
+    static constexpr std::int64_t kMost = kItem < 8 ? 4 : 8;  // lines
 
-    LineRows() noexcept {
+    ShiftedRows() noexcept {
         for (std::int64_t k = 0; k < kColumns; ++k)
-            made_at[k] = k * kPitch;
+            made_at_[k] = k * (kMost + 1) * kLine;
     }
-
-    void make(const char* src, const std::int64_t* src_at, std::int64_t lines) noexcept {
+    void make(const char* kept, const char* src, const std::int64_t* src_at,
+              std::int64_t lines) noexcept {
+        for (std::int64_t k = 0; k < kColumns; ++k)
+            copy_lines<false>(made_ + made_at_[k], kept + k * kLine, 1);
         using Part = LineSquare<T, kSide, 1>;
         Part square;
-        for (std::int64_t g = 0; g < lines; ++g) {
+        for (std::int64_t line = 0; line < lines; ++line) {
             for (std::int64_t k = 0; k < kColumns; k += Part::kColumns) {
-                square.load(src + k * kItem, src_at + g * kColumns);
-                square.store(made + g * kLine, made_at + k, PutVector<false>(),
+                square.load(src + k * kItem, src_at + line * kColumns);
+                square.store(made_ + (line + 1) * kLine, made_at_ + k, PutVector<false>(),
                              [](std::int64_t /*n*/) {});
             }
         }
     }
-    void stream(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+    /// Row k goes to `dst`, from its byte `skipped` on; its last line is kept.
+    void stream(std::int64_t k, char* dst, std::int64_t skipped, char* kept,
                 std::int64_t lines) const noexcept {
-        for (std::int64_t k = 0; k < kColumns; ++k) {
-            char* const to = dst + dst_at[k] + skipped[k];
-            const char* const from = made + made_at[k] + skipped[k];
-            for (std::int64_t byte = 0; byte < lines * kLine; byte += kVectorBytes)
-                stream_vector(to + byte, load_vector<Lanes>(from + byte));
-        }
+        const char* const from = made_ + made_at_[k];
+        copy_lines<true>(dst + skipped, from + skipped, lines);
+        copy_lines<false>(kept, from + lines * kLine, 1);
     }
+
+private:
+    template <bool kStreams>
+    static void copy_lines(char* dst, const char* src, std::int64_t lines) noexcept {
+        for (std::int64_t byte = 0; byte < lines * kLine; byte += kVectorBytes)
+            PutVector<kStreams>()(dst + byte, load_vector<Lanes>(src + byte));
+    }
+
+    alignas(kLine) char made_[static_cast<std::size_t>(kColumns * (kMost + 1) * kLine)];
+    std::int64_t made_at_[static_cast<std::size_t>(kColumns)];
 };
 
 template <typename T, std::size_t kSide = 16 / sizeof(T)>
-void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+void stream_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped, char* kept,
                     const char* src, const std::int64_t* src_at, std::int64_t columns,
                     std::int64_t lines) noexcept {
-    using Rows = LineRows<T, kSide>;
-    Rows rows;
-    each_square<Rows, Rows::kItem>(src, src_at, columns, [&](auto i, auto byte, auto /*part*/) {
-        for (std::int64_t k = 0; k < (lines + 1) * Rows::kColumns; ++k)
-            __builtin_prefetch(src + byte + kFetched + src_at[k], 0, 2);
-        rows.make(src + i * Rows::kItem, src_at, lines + 1);
-        rows.stream(dst, dst_at + i, skipped + i, lines);
-    });
+    using Rows = ShiftedRows<T, kSide>;
+    constexpr std::int64_t kItem = Rows::kItem;
+    Rows made;
+    each_lines<kItem, Rows::kMost>(
+        src_at, columns, lines, [&](auto count, auto line, auto rows, const auto& following) {
+            std::int64_t done = 0;
+            each_square<Rows, kItem>(src, rows, columns, [&](auto i, auto byte, auto /*part*/) {
+                const Ahead ahead(src, rows, byte, columns * kItem, following);
+                made.make(kept + i * kLine, src + i * kItem, rows, count);
+                for (std::int64_t k = done - i; k < Rows::kColumns; ++k, ++done) {
+                    made.stream(k, dst + line * kLine + dst_at[done], skipped[done],
+                                kept + done * kLine, count);
+                    for (std::int64_t n = 0; n < count; ++n)
+                        ahead(k * count + n);
+                }
+            });
+        });
 }
 
 }  // namespace

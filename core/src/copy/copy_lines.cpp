@@ -9,7 +9,6 @@ namespace devview::copy {
 namespace {
 
 constexpr std::int64_t kMostColumns = 512;  // whose offsets are found at once
-constexpr std::int64_t kMostLines = 8;      // of rows of the destination that are near meanwhile
 constexpr std::int64_t kFewLines = 4;       // of a row of the destination
 
 class Lines {
