@@ -1,5 +1,5 @@
-// Squares of whole lines, transposed in the registers from where they leave past the caches: each
-// line of either side is touched once. As copy_kernels_any.hpp, which it belongs to.
+// Squares of whole lines, which leave past the caches: each line of either side is touched once. As
+// copy_kernels_any.hpp, which it belongs to.
 #pragma once
 
 #include <algorithm>
@@ -128,6 +128,8 @@ struct Following {
     std::int64_t bytes;
 };
 
+constexpr std::int64_t kAhead = 3 * kLine;
+
 /// Asks for lines ahead of one at `byte`, into the second cache: there are more rows than the CPU
 /// follows by itself.
 class Ahead {
@@ -144,7 +146,6 @@ public:
     }
 
 private:
-    static constexpr std::int64_t kAhead = 3 * kLine;
     const char* src_;
     const std::int64_t* src_at_;
 };
@@ -154,12 +155,17 @@ private:
 template <std::int64_t kItem, std::int64_t kMost, typename Run>
 inline void each_lines(const std::int64_t* src_at, std::int64_t columns, std::int64_t lines,
                        const Run& run) noexcept {
-    const Following columns_after{src_at, 0};
+    // Rows that far apart share few sets of the second cache: lines of others do not fit beside
+    // theirs. What follows a short row is the source's next row.
+    constexpr std::int64_t kFar = 64 << 10;
+    const bool alone = (src_at[1] - src_at[0]) % kFar == 0 || columns * kItem < 2 * kAhead;
     for (std::int64_t line = 0; line < lines; line += kMost) {
         const std::int64_t count = std::min(kMost, lines - line);
         const std::int64_t* const rows = src_at + line * kLine / kItem;
-        const Following rows_after{rows + count * kLine / kItem, -columns * kItem};
-        run(count, line, rows, line + 2 * count <= lines ? rows_after : columns_after);
+        Following following{alone ? rows : src_at, 0};
+        if (!alone && line + 2 * count <= lines)
+            following = {rows + count * kLine / kItem, -columns * kItem};
+        run(count, line, rows, following);
     }
 }
 
