@@ -84,12 +84,30 @@ TEST(CopyStream, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
                                          columns_first(rows, columns, itemsize), itemsize, kHuge,
                                          static_cast<int>(misaligned)),
                                   Route::lines);
-                        EXPECT_GE(calls.squares[size], std::max<std::int64_t>(1, lines / copy::kMostLines));
+                        EXPECT_GE(calls.squares[size],
+                                  std::max<std::int64_t>(1, lines / copy::kMostLines));
                         EXPECT_EQ(calls.stream, 0);
                         EXPECT_EQ(calls.fence, 1);
                         if (HasFailure()) return;
                     }
                 }
+            }
+        }
+    }
+}
+
+TEST(CopyStream, ThreeLinesOfARowAreEnoughForSquares) {
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::int64_t itemsize = std::int64_t{1} << size;
+            const std::int64_t columns = 192 / itemsize;
+            for (const std::int64_t misaligned : {std::int64_t{0}, itemsize}) {
+                const Kernels counting_kernels = counting(*kernels);
+                const Route route = copied(counting_kernels, dense({79, columns}, itemsize),
+                                           columns_first(79, columns, itemsize), itemsize, kHuge,
+                                           static_cast<int>(misaligned));
+                EXPECT_EQ(route == Route::lines, misaligned == 0);
+                EXPECT_EQ(calls.squares[size] > 0, misaligned == 0);
             }
         }
     }

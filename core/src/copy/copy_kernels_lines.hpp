@@ -155,10 +155,10 @@ private:
 template <std::int64_t kItem, std::int64_t kMost, typename Run>
 inline void each_lines(const std::int64_t* src_at, std::int64_t columns, std::int64_t lines,
                        const Run& run) noexcept {
-    // Rows that far apart share few sets of the second cache: lines of others do not fit beside
-    // theirs. What follows a short row is the source's next row.
-    constexpr std::int64_t kFar = 64 << 10;
-    const bool alone = (src_at[1] - src_at[0]) % kFar == 0 || columns * kItem < 2 * kAhead;
+    // Of rows that far apart, what follows their own lines comes sooner than lines of others.
+    constexpr std::int64_t kFar = 48 << 10;
+    const std::int64_t apart = src_at[1] - src_at[0];
+    const bool alone = apart >= kFar || apart <= -kFar;
     for (std::int64_t line = 0; line < lines; line += kMost) {
         const std::int64_t count = std::min(kMost, lines - line);
         const std::int64_t* const rows = src_at + line * kLine / kItem;

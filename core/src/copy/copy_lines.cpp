@@ -9,7 +9,7 @@ namespace devview::copy {
 namespace {
 
 constexpr std::int64_t kMostColumns = 512;  // whose offsets are found at once
-constexpr std::int64_t kFewLines = 4;       // of a row of the destination
+constexpr std::int64_t kFewLines = 3;       // of a row of the destination, from its first on
 
 class Lines {
 public:
@@ -119,12 +119,12 @@ private:
 bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept {
     if (task.inner != Inner::transpose || across_step(task) != task.unit) return false;
     if (task.across.extent * task.unit < kLine) return false;
-    if (task.along.extent * task.unit < kFewLines * kLine) return false;
     dst += task.dst_shift;
     src += task.src_shift;
     const auto phase = static_cast<std::int64_t>(-reinterpret_cast<std::uintptr_t>(dst) %
                                                  static_cast<std::uintptr_t>(kLine));
     if (phase % task.unit != 0 || row_steps(task) % kLine != 0) return false;
+    if (task.along.extent * task.unit - phase < kFewLines * kLine) return false;
     Lines(task, kernels, phase / task.unit).run(dst, src);
     return true;
 }
