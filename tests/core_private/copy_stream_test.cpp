@@ -97,17 +97,32 @@ TEST(CopyStream, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
 }
 
 TEST(CopyStream, ThreeLinesOfARowAreEnoughForSquares) {
+    constexpr std::size_t kRows = 79;
+    constexpr std::size_t kRow = 192;  // bytes of the destination
+    static char src[kRows * kRow];
+    alignas(64) static char dst[64 + kRows * kRow];
+    for (std::size_t k = 0; k < sizeof(src); ++k)
+        src[k] = static_cast<char>(k % 251);
     for (const Kernels* const kernels : usable_kernels()) {
         for (std::size_t size = 0; size < 5; ++size) {
-            const std::int64_t itemsize = std::int64_t{1} << size;
-            const std::int64_t columns = 192 / itemsize;
-            for (const std::int64_t misaligned : {std::int64_t{0}, itemsize}) {
+            const std::size_t itemsize = std::size_t{1} << size;
+            const std::size_t columns = kRow / itemsize;
+            const auto signed_size = static_cast<std::int64_t>(itemsize);
+            const Layout to = dense({kRows, static_cast<std::int64_t>(columns)}, signed_size);
+            const Layout from =
+                columns_first(kRows, static_cast<std::int64_t>(columns), signed_size);
+            for (const std::size_t head : {std::size_t{0}, itemsize}) {
                 const Kernels counting_kernels = counting(*kernels);
-                const Route route = copied(counting_kernels, dense({79, columns}, itemsize),
-                                           columns_first(79, columns, itemsize), itemsize, kHuge,
-                                           static_cast<int>(misaligned));
-                EXPECT_EQ(route == Route::lines, misaligned == 0);
-                EXPECT_EQ(calls.squares[size] > 0, misaligned == 0);
+                const Route route = copy::run_plan(plan_copy(to, from, signed_size), dst + head,
+                                                   src, kHuge, counting_kernels);
+                EXPECT_EQ(route == Route::lines, head == 0);
+                EXPECT_EQ(calls.squares[size] > 0, head == 0);
+                for (std::size_t i = 0; i < kRows; ++i) {
+                    for (std::size_t j = 0; j < kRow; ++j) {
+                        const std::size_t item = j / itemsize * kRows + i;
+                        ASSERT_EQ(dst[head + i * kRow + j], src[item * itemsize + j % itemsize]);
+                    }
+                }
             }
         }
     }
