@@ -2,8 +2,6 @@
 // copy_kernels_any.hpp, which it belongs to.
 #pragma once
 
-#include <algorithm>
-
 #include "src/copy/copy_kernels_vector.hpp"
 
 namespace devview::copy {
@@ -102,9 +100,10 @@ inline void each_square(const char* src, const std::int64_t* src_at, std::int64_
     const std::int64_t lead = static_cast<std::int64_t>(-start % kLine) / kItem;
     for (std::int64_t i = lead == 0 ? 0 : lead - kItems; i < columns; i += kItems) {
         for (std::int64_t k = 0; k < kItems && i + k < columns; k += Part::kColumns) {
-            if (i + k + Part::kColumns <= 0) continue;
+            const std::int64_t at = i + k;
             const std::int64_t most = columns - Part::kColumns;
-            run(std::clamp<std::int64_t>(i + k, 0, most), i * kItem, k / Part::kColumns);
+            if (at + Part::kColumns <= 0) continue;
+            run(at < 0 ? 0 : at < most ? at : most, i * kItem, k / Part::kColumns);
         }
     }
 }
@@ -128,7 +127,7 @@ struct Following {
     std::int64_t bytes;
 };
 
-constexpr std::int64_t kAhead = 3 * kLine;
+constexpr std::int64_t kFetchAhead = 3 * kLine;
 
 /// Asks for lines ahead of one at `byte`, into the second cache: there are more rows than the CPU
 /// follows by itself.
@@ -136,8 +135,8 @@ class Ahead {
 public:
     Ahead(const char* src, const std::int64_t* src_at, std::int64_t byte, std::int64_t end,
           const Following& following) noexcept
-        : src_(src + byte + kAhead), src_at_(src_at) {
-        if (byte + kAhead < end) return;
+        : src_(src + byte + kFetchAhead), src_at_(src_at) {
+        if (byte + kFetchAhead < end) return;
         src_ += following.bytes;
         src_at_ = following.src_at;
     }
@@ -160,7 +159,7 @@ inline void each_lines(const std::int64_t* src_at, std::int64_t columns, std::in
     const std::int64_t apart = src_at[1] - src_at[0];
     const bool alone = apart >= kFar || apart <= -kFar;
     for (std::int64_t line = 0; line < lines; line += kMost) {
-        const std::int64_t count = std::min(kMost, lines - line);
+        const std::int64_t count = lines - line < kMost ? lines - line : kMost;
         const std::int64_t* const rows = src_at + line * kLine / kItem;
         Following following{alone ? rows : src_at, 0};
         if (!alone && line + 2 * count <= lines)
