@@ -84,10 +84,43 @@ TEST(CopyStream, RowsThatBeginAlikeInTheirLinesAreStreamedBySquares) {
                                          columns_first(rows, columns, itemsize), itemsize, kHuge,
                                          static_cast<int>(misaligned)),
                                   Route::lines);
-                        EXPECT_GE(calls.squares[size], lines / copy::kSideBySide);
+                        EXPECT_GE(calls.squares[size],
+                                  std::max<std::int64_t>(1, lines / copy::kMostLines));
                         EXPECT_EQ(calls.stream, 0);
                         EXPECT_EQ(calls.fence, 1);
                         if (HasFailure()) return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(CopyStream, ThreeLinesOfARowAreEnoughForSquares) {
+    constexpr std::size_t kRows = 79;
+    constexpr std::size_t kRow = 192;  // bytes of the destination
+    static char src[kRows * kRow];
+    alignas(64) static char dst[64 + kRows * kRow];
+    for (std::size_t k = 0; k < sizeof(src); ++k)
+        src[k] = static_cast<char>(k % 251);
+    for (const Kernels* const kernels : usable_kernels()) {
+        for (std::size_t size = 0; size < 5; ++size) {
+            const std::size_t itemsize = std::size_t{1} << size;
+            const std::size_t columns = kRow / itemsize;
+            const auto signed_size = static_cast<std::int64_t>(itemsize);
+            const Layout to = dense({kRows, static_cast<std::int64_t>(columns)}, signed_size);
+            const Layout from =
+                columns_first(kRows, static_cast<std::int64_t>(columns), signed_size);
+            for (const std::size_t head : {std::size_t{0}, itemsize}) {
+                const Kernels counting_kernels = counting(*kernels);
+                const Route route = copy::run_plan(plan_copy(to, from, signed_size), dst + head,
+                                                   src, kHuge, counting_kernels);
+                EXPECT_EQ(route == Route::lines, head == 0);
+                EXPECT_EQ(calls.squares[size] > 0, head == 0);
+                for (std::size_t i = 0; i < kRows; ++i) {
+                    for (std::size_t j = 0; j < kRow; ++j) {
+                        const std::size_t item = j / itemsize * kRows + i;
+                        ASSERT_EQ(dst[head + i * kRow + j], src[item * itemsize + j % itemsize]);
                     }
                 }
             }

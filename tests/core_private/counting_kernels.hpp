@@ -75,14 +75,14 @@ void count_squares(char* dst, const std::int64_t* dst_at, const char* src,
 }
 
 template <std::size_t kSize>
-void count_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
+void count_shifted(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped, char* kept,
                    const char* src, const std::int64_t* src_at, std::int64_t columns,
                    std::int64_t lines) noexcept {
     ++calls.shifted[kSize];
     for (std::int64_t k = 0; k < columns; ++k)
         EXPECT_EQ(reinterpret_cast<std::uintptr_t>(dst + dst_at[k] + skipped[k]) % 64, 0U);
-    EXPECT_LE(lines, copy::kSideBySide);
-    counted->stream_shifted[kSize](dst, dst_at, skipped, src, src_at, columns, lines);
+    EXPECT_LE(lines, copy::kMostLines);
+    counted->stream_shifted[kSize](dst, dst_at, skipped, kept, src, src_at, columns, lines);
 }
 
 template <std::size_t kSize>

@@ -54,15 +54,16 @@ using StreamSquares = void (*)(char* dst, const std::int64_t* dst_at, const char
                                const std::int64_t* src_at, std::int64_t columns,
                                std::int64_t lines) noexcept;
 
-/// As above, of rows whose lines begin anywhere: `lines` (kSideBySide at most) lines of each row,
-/// from skipped[i] bytes behind dst + dst_at[i] on, where the first begins. The rows of the source
-/// are those of one line more.
+/// As above, of rows whose lines begin anywhere: `lines` lines of each row, from skipped[i] bytes
+/// behind dst + dst_at[i] on, where the first begins. kept + i * kLine has what comes before the
+/// rows of the source, one line of it; then the last line of them.
 using StreamShifted = void (*)(char* dst, const std::int64_t* dst_at, const std::int64_t* skipped,
-                               const char* src, const std::int64_t* src_at, std::int64_t columns,
-                               std::int64_t lines) noexcept;
+                               char* kept, const char* src, const std::int64_t* src_at,
+                               std::int64_t columns, std::int64_t lines) noexcept;
 
-/// Lines of one row that leave past the caches together: some leave faster than one.
-constexpr std::int64_t kSideBySide = 4;
+/// Most lines of one row that leave past the caches before those of others do: what lies near them
+/// stays at hand.
+constexpr std::int64_t kMostLines = 8;
 
 /// Rows of units, dense in the destination, that go on by `step` units of the source (-2 to 2; 0: a
 /// row is one unit, repeated).

@@ -9,7 +9,7 @@ namespace devview::copy {
 namespace {
 
 constexpr std::int64_t kMostColumns = 512;  // whose offsets are found at once
-constexpr std::int64_t kFewLines = 4;       // of a row of the destination
+constexpr std::int64_t kFewLines = 3;       // of a row of the destination, from its first on
 
 class Lines {
 public:
@@ -42,7 +42,7 @@ private:
         const std::int64_t columns = task_.across.extent;
         std::int64_t j = head_;
         for (std::int64_t lines = 1; j + items_ <= extent; j += lines * items_) {
-            lines = std::min<std::int64_t>(kSideBySide, (extent - j) / items_);
+            lines = std::min<std::int64_t>(kMostLines, (extent - j) / items_);
             whole_lines(dst, src, j, lines, {0, columns});
         }
         // What is left of a row shares its line with the row that follows it.
@@ -64,14 +64,22 @@ private:
             src_at_[k] += seam_;
     }
 
+    /// Items of the first row's line before `src`.
+    std::int64_t into_line(const char* src) const noexcept {
+        const auto byte = reinterpret_cast<std::uintptr_t>(src + src_at_[0]) % kLine;
+        return (static_cast<std::int64_t>(byte) + task_.unit - 1) / task_.unit;
+    }
+
     template <typename Run>
     void each_columns(char* dst, const char* src, Columns columns, const Run& run) noexcept {
         for (std::int64_t i = columns.first; i < columns.end;) {
-            // What is left after a block is enough for a square, or is done with it.
+            const char* const from = src + i * task_.unit;
+            // What is left after a block is enough for a square, or is done with it. Blocks end
+            // with lines of the source.
             const bool last = columns.end - i < kMostColumns + items_;
-            const std::int64_t count = last ? columns.end - i : kMostColumns;
+            const std::int64_t count = last ? columns.end - i : kMostColumns - into_line(from);
             find_offsets(task_.across, &Axis::dst, i, count, dst_at_);
-            run(dst, src + i * task_.unit, count);
+            run(dst, from, count);
             i += count;
         }
     }
@@ -103,7 +111,7 @@ private:
     std::int64_t seam_ = 0;     // of the source, to the row of the destination that follows
     std::int64_t apart_ = 0;    // columns from a row to that one
     std::int64_t dst_at_[kMostColumns + kLine];
-    std::int64_t src_at_[kSideBySide * kLine];
+    std::int64_t src_at_[kMostLines * kLine];
 };
 
 }  // namespace
@@ -111,12 +119,12 @@ private:
 bool stream_lines(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept {
     if (task.inner != Inner::transpose || across_step(task) != task.unit) return false;
     if (task.across.extent * task.unit < kLine) return false;
-    if (task.along.extent * task.unit < kFewLines * kLine) return false;
     dst += task.dst_shift;
     src += task.src_shift;
     const auto phase = static_cast<std::int64_t>(-reinterpret_cast<std::uintptr_t>(dst) %
                                                  static_cast<std::uintptr_t>(kLine));
     if (phase % task.unit != 0 || row_steps(task) % kLine != 0) return false;
+    if (task.along.extent * task.unit - phase < kFewLines * kLine) return false;
     Lines(task, kernels, phase / task.unit).run(dst, src);
     return true;
 }

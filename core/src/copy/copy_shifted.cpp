@@ -1,5 +1,5 @@
 // Transposes of what no cache holds, to rows whose lines begin anywhere: some lines of each row are
-// made in the first cache, from where their whole lines leave.
+// made in the first cache behind the last one made before, from where their whole lines leave.
 #include <algorithm>
 
 #include "src/copy/copy_task.hpp"
@@ -18,8 +18,7 @@ public:
           kernels_(kernels),
           size_(__builtin_ctzll(static_cast<unsigned long long>(task.unit))),
           items_(kLine / task.unit),
-          width_(std::min(kPiece / task.unit, kMostColumns)),
-          most_lines_(meets_in_caches(task) ? kSideBySide / 2 : kSideBySide) {}
+          width_(std::min(kPiece / task.unit, kMostColumns)) {}
 
     void run(char* dst, const char* src) noexcept {
         each_place(task_.outer, dst, src, [&](char* to, const char* from) { plane(to, from); });
@@ -38,18 +37,21 @@ private:
     }
 
     void columns(char* dst, const char* src, std::int64_t count) noexcept {
+        const std::int64_t extent = task_.along.extent;
+        part_lines(dst, src, 0, items_, count);
+        for (std::int64_t k = 0; k < count; ++k)
+            skipped_[k] = k * kLine;
+        kernels_.transpose[size_](kept_, skipped_, src, src_at_, items_, count);
         for (std::int64_t k = 0; k < count; ++k) {
             const auto at = reinterpret_cast<std::uintptr_t>(dst + dst_at_[k]);
             skipped_[k] = static_cast<std::int64_t>(-at % static_cast<std::uintptr_t>(kLine));
         }
-        const std::int64_t extent = task_.along.extent;
-        part_lines(dst, src, 0, items_, count);
         std::int64_t j = 0;
         for (std::int64_t lines = 1; extent - j >= 2 * items_; j += lines * items_) {
-            lines = std::min(most_lines_, (extent - j) / items_ - 1);
-            find_offsets(task_.along, &Axis::src, j, (lines + 1) * items_, src_at_);
-            kernels_.stream_shifted[size_](dst + j * task_.unit, dst_at_, skipped_, src, src_at_,
-                                           count, lines);
+            lines = std::min(kMostLines, (extent - j) / items_ - 1);
+            find_offsets(task_.along, &Axis::src, j + items_, lines * items_, src_at_);
+            kernels_.stream_shifted[size_](dst + j * task_.unit, dst_at_, skipped_, kept_, src,
+                                           src_at_, count, lines);
         }
         part_lines(dst, src, j, extent - j, count);
     }
@@ -65,10 +67,10 @@ private:
     const int size_;
     const std::int64_t items_;  // of a line
     const std::int64_t width_;
-    const std::int64_t most_lines_;
     std::int64_t dst_at_[kMostColumns + kLine];
     std::int64_t skipped_[kMostColumns + kLine];  // of each row, before its first whole line
-    std::int64_t src_at_[(kSideBySide + 1) * kLine];
+    std::int64_t src_at_[kMostLines * kLine];
+    alignas(kLine) char kept_[(kMostColumns + kLine) * kLine];
 };
 
 }  // namespace
