@@ -103,6 +103,7 @@ bool copy_at_once(PyObject* dst, PyObject* src) {
     return true;
 }
 
+/// Everything else. Kept out of copyto(), which would save registers for it on every call.
 __attribute__((noinline)) void copy_any(PyObject* const* values, Py_ssize_t count,
                                         PyObject* names) {
     const Arguments arguments(values, count, names, "copyto", {"dst", "src"}, {"stream"});
