@@ -311,7 +311,9 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
     const int across = fills ? -1 : deal.fastest_source();
     const std::int64_t row = last.extent * plan.unit;
-    if (across < 0 && row >= kLine && arrange_rows(deal, task)) return;
+    // Of items that fill a lane less than a line lies across: nothing is gained by squares.
+    const bool along = across < 0 || (plan.unit == 16 && deal[across].extent * 16 < kLine);
+    if (along && row >= kLine && arrange_rows(deal, task)) return;
     if (has_square_sides(deal, across, plan.unit)) return arrange_squares(deal, across, task);
     // To make a program takes as long as to move some hundred units.
     const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
