@@ -199,6 +199,44 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     deal.extend_along(kTable);
 }
 
+/// The innermost axes, as one of `most` places at most: so many of them that it is worth a loop.
+struct InnerOffsets {
+    InnerOffsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t most) noexcept
+        : axis(run.ndim - 1),
+          extent(run.axes[axis].extent),
+          step(run.axes[axis].*side),
+          tabled(extent < kFew) {
+        if (!tabled) return;
+        while (axis > 0 && extent < kFew && extent * run.axes[axis - 1].extent <= most)
+            extent *= run.axes[--axis].extent;
+        table[0] = 0;
+        std::int64_t made = 1;
+        for (int k = run.ndim - 1; k >= axis; --k) {
+            for (std::int64_t place = 1; place < run.axes[k].extent; ++place) {
+                for (std::int64_t n = 0; n < made; ++n)
+                    table[place * made + n] = table[n] + place * (run.axes[k].*side);
+            }
+            made *= run.axes[k].extent;
+        }
+    }
+    /// Offsets of places [from, from + count).
+    void put(std::int64_t* offsets, std::int64_t start, std::int64_t from,
+             std::int64_t count) const noexcept {
+        for (std::int64_t k = 0; tabled && k < count; ++k)
+            offsets[k] = start + table[from + k];
+        for (std::int64_t k = 0; !tabled && k < count; ++k)
+            offsets[k] = start + (from + k) * step;
+    }
+
+    static constexpr std::int64_t kFew = 16;
+    static constexpr std::int64_t kMost = 128;
+    int axis;  // the outermost of them
+    std::int64_t extent;
+    std::int64_t step;  // of the last axis
+    bool tabled;
+    std::int64_t table[kMost];
+};
+
 }  // namespace
 
 void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t first,
@@ -207,25 +245,28 @@ void find_offsets(const AxisRun& run, std::int64_t Axis::*side, std::int64_t fir
         offsets[0] = 0;
         return;
     }
+    if (run.ndim == 1) {
+        const std::int64_t step = run.axes[0].*side;
+        for (std::int64_t k = 0; k < count; ++k)
+            offsets[k] = (first + k) * step;
+        return;
+    }
+    const InnerOffsets inner(run, side, std::min(count, InnerOffsets::kMost));
     std::int64_t at[kMaxNdim];
+    std::int64_t outside = first / inner.extent;
     std::int64_t offset = 0;
-    for (int k = run.ndim - 1; k >= 0; --k) {
-        at[k] = run.ndim == 1 ? first : first % run.axes[k].extent;
-        first = run.ndim == 1 ? 0 : first / run.axes[k].extent;
+    for (int k = inner.axis - 1; k >= 0; --k) {
+        at[k] = outside % run.axes[k].extent;
+        outside /= run.axes[k].extent;
         offset += at[k] * (run.axes[k].*side);
     }
-    const int last = run.ndim - 1;
-    const std::int64_t step = run.axes[last].*side;
-    for (;;) {
-        const std::int64_t piece = std::min(count, run.axes[last].extent - at[last]);
-        for (std::int64_t k = 0; k < piece; ++k)
-            offsets[k] = offset + k * step;
+    for (std::int64_t from = first % inner.extent;; from = 0) {
+        const std::int64_t piece = std::min(count, inner.extent - from);
+        inner.put(offsets, offset, from, piece);
         count -= piece;
         if (count == 0) return;
         offsets += piece;
-        offset -= at[last] * step;
-        at[last] = 0;
-        for (int k = last - 1; k >= 0; --k) {
+        for (int k = inner.axis - 1; k >= 0; --k) {
             offset += run.axes[k].*side;
             if (++at[k] < run.axes[k].extent) break;
             offset -= run.axes[k].*side * run.axes[k].extent;
