@@ -146,15 +146,19 @@ TEST(CopyKernels, NarrowTransposesAreSquaresInPart) {
                             shape,
                             {-rows * columns * 3 * itemsize, itemsize, itemsize * (rows + 7)},
                             itemsize);
-                        if (inner_of(to, from, itemsize, *kernels) == Inner::program) continue;
-                        EXPECT_EQ(inner_of(to, from, itemsize, *kernels), Inner::narrow)
+                        const Inner inner = inner_of(to, from, itemsize, *kernels);
+                        if (inner == Inner::program) continue;
+                        // One shuffle takes them from a line or two.
+                        const bool in_lines =
+                            kernels->piece == 64 && rows * columns * itemsize <= 128;
+                        EXPECT_EQ(inner, in_lines ? Inner::pattern : Inner::narrow)
                             << itemsize << " " << rows << " " << columns;
                         const Kernels counting_kernels = counting(*kernels);
                         for (const int misaligned : {0, 5}) {
                             copied(counting_kernels, to, from, itemsize, 0, misaligned);
                             copied(counting_kernels, to, from, itemsize, kHuge, misaligned);
                         }
-                        EXPECT_GE(calls.transpose[size], 4);
+                        EXPECT_GE(in_lines ? calls.pattern : calls.transpose[size], 4);
                     }
                 }
             }

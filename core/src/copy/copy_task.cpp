@@ -174,6 +174,11 @@ bool arrange_program(Deal& deal, int across, int piece, Task& task) noexcept {
            arrange_weave(deal, across, piece, task);
 }
 
+/// True if what lies crosswise is a line or two of the destination.
+bool is_in_lines(const Deal& deal, int across, std::int64_t row) noexcept {
+    return across >= 0 && deal[across].dst == row && deal[across].extent * row <= 2 * kLine;
+}
+
 void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task& task) noexcept {
     const Axis& last = deal[deal.last()];
     const bool fills = last.src == 0 && last.extent * plan.unit >= 16;
@@ -182,6 +187,10 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     // Of items that fill a lane less than a line lies across: nothing is gained by squares.
     const bool along = across < 0 || (plan.unit == 16 && deal[across].extent * 16 < kLine);
     if (along && row >= kLine && arrange_rows(deal, task)) return;
+    if (is_in_lines(deal, across, row) && kernels.piece > 16 &&
+        arrange_pattern(deal, plan, kernels.piece, task)) {
+        return;
+    }
     if (has_square_sides(deal, across, plan.unit)) return arrange_squares(deal, across, task);
     // To make a program takes as long as to move some hundred units.
     const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
