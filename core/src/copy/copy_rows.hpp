@@ -87,6 +87,21 @@ void row_strided(const Move& move, char* __restrict dst, const char* __restrict 
         move(dst + i * axis.dst, src + i * axis.src);
 }
 
+/// Four at a time: their loads wait for each other's lines, not for stores.
+inline void row_strided(const Exact<Bytes16>& move, char* __restrict dst,
+                        const char* __restrict src, Axis axis) noexcept {
+    std::int64_t i = 0;
+    for (; i + 4 <= axis.extent; i += 4) {
+        Bytes16 items[4];
+        for (std::int64_t k = 0; k < 4; ++k)
+            items[k] = load<Bytes16>(src + (i + k) * axis.src);
+        for (std::int64_t k = 0; k < 4; ++k)
+            store(dst + (i + k) * axis.dst, items[k]);
+    }
+    for (; i < axis.extent; ++i)
+        move(dst + i * axis.dst, src + i * axis.src);
+}
+
 /// Dense destination; the compiler knows the source's step in units.
 template <typename T, int kStep>
 void row_dense(char* __restrict dst, const char* __restrict src, std::int64_t extent) noexcept {
