@@ -100,11 +100,6 @@ inline std::int64_t row_steps(const Task& task) noexcept {
     return steps;
 }
 
-/// True if the rows of the source that are read side by side fall into few sets of the caches.
-inline bool meets_in_caches(const Task& task) noexcept {
-    return task.along.axes[task.along.ndim - 1].src % 2048 == 0;
-}
-
 /// Axes [first, plan.ndim) of a plan, `extent` places of the first.
 CopyPlan inner_plan(const CopyPlan& plan, int first, std::int64_t extent) noexcept;
 
