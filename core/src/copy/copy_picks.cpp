@@ -1,5 +1,5 @@
-// Rows made by shuffles of what no cache holds, past the caches: each from its own first whole line
-// on, those that share lines of the source side by side.
+// Rows made by shuffles: where they lie, or past the caches, each from its own first whole line on,
+// those that share lines of the source side by side.
 #include <algorithm>
 
 #include "src/checked.hpp"
@@ -10,7 +10,13 @@ namespace devview::copy {
 namespace {
 
 constexpr std::int64_t kMostRows = 16;
-constexpr std::int64_t kTable = 1024;
+
+/// Periods from place `first` on whose windows hold what later periods need at most.
+std::int64_t periods_from(const Task& task, std::int64_t first) noexcept {
+    const auto advance = static_cast<std::int64_t>(checked::magnitude(task.program.advance));
+    const std::int64_t periods = (task.along.extent - first) / task.program_items;
+    return std::max<std::int64_t>(periods - (task.program.piece - 1 + advance) / advance, 0);
+}
 
 class Picks {
 public:
@@ -45,7 +51,7 @@ private:
             heads[i] = find_head(dst + dst_at[i]);
             lines[i] = dst + dst_at[i] + heads[i] * task_.unit;
             from[i] = src + i * across_ + heads[i] / repeated_ * task_.along.axes[0].src;
-            rounds = std::min(rounds, periods_from(heads[i]) / program_.periods);
+            rounds = std::min(rounds, periods_from(task_, heads[i]) / program_.periods);
         }
         stream(lines, from, count, rounds);
         for (std::int64_t i = 0; i < count; ++i) {
@@ -73,35 +79,13 @@ private:
         return head;
     }
 
-    /// Periods whose windows, which are read whole, reach into what later periods need at most.
-    std::int64_t periods_from(std::int64_t head) const noexcept {
-        const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
-        const std::int64_t periods = (task_.along.extent - head) / task_.program_items;
-        return std::max<std::int64_t>(periods - (task_.program.piece - 1 + advance) / advance, 0);
-    }
-
     /// What the lines of a row leave.
     void ends(char* dst, const char* src, std::int64_t head, std::int64_t rounds) noexcept {
-        moves(dst, src, 0, head);
-        const std::int64_t done = rounds * program_.periods;
-        const std::int64_t more = periods_from(head) - done;
-        std::int64_t j = head + done * task_.program_items;
-        if (more > 0) {
-            const char* const from = src + j / repeated_ * task_.along.axes[0].src;
-            kernels_.run_program(task_.program, dst + j * task_.unit, from, more, 0);
-            j += more * task_.program_items;
-        }
-        moves(dst, src, j, task_.along.extent);
-    }
-
-    void moves(char* dst, const char* src, std::int64_t first, std::int64_t end) noexcept {
-        const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
         const std::int64_t here = 0;
-        for (std::int64_t j = first; j < end; j += kTable) {
-            const std::int64_t count = std::min(kTable, end - j);
-            find_offsets(task_.along, &Axis::src, j, count, src_at_);
-            move_units({dst + j * task_.unit, &here, src, src_at_, count, 1, axis}, task_.unit, 0);
-        }
+        const std::int64_t done = head + rounds * program_.periods * task_.program_items;
+        move_places(task_, {dst, &here, src, 0, head, 1});
+        pick_places(task_, kernels_,
+                    {dst + done * task_.unit, &here, src, done, task_.along.extent - done, 1}, 0);
     }
 
     const Task& task_;
@@ -111,10 +95,41 @@ private:
     std::int64_t most_;            // rows that go on together
     std::int64_t following_ = 0;   // bytes of the source to the rows after them
     LineProgram program_;
-    std::int64_t src_at_[kTable];
 };
 
 }  // namespace
+
+void move_places(const Task& task, const Places& places) noexcept {
+    constexpr std::int64_t kTable = 1024;
+    std::int64_t src_at[kTable];
+    const Axis* const axis = task.along.ndim == 1 ? task.along.axes : nullptr;
+    for (std::int64_t at = 0; at < places.count; at += kTable) {
+        const std::int64_t count = std::min(kTable, places.count - at);
+        find_offsets(task.along, &Axis::src, places.first + at, count, src_at);
+        move_units({places.dst + at * task.unit, places.dst_at, places.src, src_at, count,
+                    places.columns, axis},
+                   task.unit, across_step(task));
+    }
+}
+
+void pick_places(const Task& task, const Kernels& kernels, const Places& places,
+                 std::int64_t ahead) noexcept {
+    const std::int64_t items = task.program_items;
+    const std::int64_t periods = std::min(periods_from(task, places.first), places.count / items);
+    std::int64_t start = 0;
+    find_offsets(task.along, &Axis::src, places.first, 1, &start);
+    if (task.program.advance < 0) ahead = -ahead;
+    for (std::int64_t i = 0; i < places.columns && periods > 0; ++i) {
+        kernels.run_program(task.program, places.dst + places.dst_at[i],
+                            places.src + i * across_step(task) + start, periods,
+                            i == 0 ? ahead : 0);
+    }
+    Places rest = places;
+    rest.dst += periods * items * task.unit;
+    rest.first += periods * items;
+    rest.count -= periods * items;
+    move_places(task, rest);
+}
 
 bool stream_picks(const Task& task, const Kernels& kernels, char* dst, const char* src) noexcept {
     if (task.inner != Inner::program || task.along.extent * task.unit < kLongRow) return false;

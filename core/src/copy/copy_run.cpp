@@ -217,7 +217,9 @@ private:
     /// `rows` places along from `j` on, of `columns` rows of the destination.
     void make(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
               std::int64_t rows, std::int64_t columns) noexcept {
-        if (task_.inner == Inner::program) return pick(dst, dst_at, src, j, rows, columns);
+        if (task_.inner == Inner::program) {
+            return pick_places(task_, kernels_, {dst, dst_at, src, j, rows, columns}, task_.ahead);
+        }
         block(dst, dst_at, src, rows_from(j, rows), rows, columns);
     }
 
@@ -292,29 +294,6 @@ private:
                std::int64_t rows, std::int64_t columns) const noexcept {
         const Axis* const axis = task_.along.ndim == 1 ? task_.along.axes : nullptr;
         move_units({dst, dst_at, src, src_at, rows, columns, axis}, task_.unit, across_);
-    }
-
-    void pick(char* dst, const std::int64_t* dst_at, const char* src, std::int64_t j,
-              std::int64_t rows, std::int64_t columns) noexcept {
-        const std::int64_t items = task_.program_items;
-        const auto advance = static_cast<std::int64_t>(checked::magnitude(task_.program.advance));
-        // Windows are read whole, with what later periods need.
-        const std::int64_t readable =
-            (task_.along.extent - j) / items - (task_.program.piece - 1 + advance) / advance;
-        const std::int64_t periods = std::clamp<std::int64_t>(readable, 0, rows / items);
-        std::int64_t start = 0;
-        find_offsets(task_.along, &Axis::src, j, 1, &start);
-        const std::int64_t ahead = task_.program.advance < 0 ? -task_.ahead : task_.ahead;
-        for (std::int64_t i = 0; i < columns && periods > 0; ++i) {
-            kernels_.run_program(task_.program, dst + dst_at[i], src + i * across_ + start, periods,
-                                 i == 0 ? ahead : 0);
-        }
-        const std::int64_t done = periods * items;
-        for (std::int64_t at = done; at < rows; at += kMostRows) {
-            const std::int64_t rest = std::min(rows - at, kMostRows);
-            find_offsets(task_.along, &Axis::src, j + at, rest, src_at_);
-            moves(dst + at * task_.unit, dst_at, src, src_at_, rest, columns);
-        }
     }
 
     // A block with its slack, and of each row what is left of a line and the padding.

@@ -187,18 +187,16 @@ void arrange_axes(Deal& deal, const CopyPlan& plan, const Kernels& kernels, Task
     // Of items that fill a lane less than a line lies across: nothing is gained by squares.
     const bool along = across < 0 || (plan.unit == 16 && deal[across].extent * 16 < kLine);
     if (along && row >= kLine && arrange_rows(deal, task)) return;
-    if (is_in_lines(deal, across, row) && kernels.piece > 16 &&
-        arrange_pattern(deal, plan, kernels.piece, task)) {
-        return;
-    }
+    const bool longer = kernels.piece > 16;
+    const bool in_lines = longer && is_in_lines(deal, across, row);
+    if (in_lines && arrange_pattern(deal, plan, kernels.piece, task)) return;
     if (has_square_sides(deal, across, plan.unit)) return arrange_squares(deal, across, task);
     // To make a program takes as long as to move some hundred units.
     const bool shuffles = kernels.run_program != nullptr && plan.unit < 16 && plan.count >= 256;
-    const bool longer = kernels.piece > 16;
     if (shuffles && arrange_program(deal, across, kernels.piece, task)) return;
     if (shuffles && longer && across >= 0 && arrange_program(deal, across, 16, task)) return;
     if (across >= 0 && plan.count >= 4096 && arrange_narrow(deal, across, task)) return;
-    const bool picks = shuffles && !goes_far(deal, across, plan.unit);
+    const bool picks = shuffles && !in_lines && !goes_far(deal, across, plan.unit);
     if (picks && arrange_pattern(deal, plan, kernels.piece, task)) return;
     if (shuffles && longer && across < 0 && arrange_program(deal, across, 16, task)) return;
     if (across < 0 && row > 8 && arrange_rows(deal, task)) return;

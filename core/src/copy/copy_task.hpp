@@ -115,6 +115,26 @@ bool make_program(const AxisRun& along, std::int64_t unit, int piece, Program& p
 /// what lies between the first and the last. False if unit by unit is as fast.
 bool make_pattern(const AxisRun& along, std::int64_t unit, int piece, Program& program) noexcept;
 
+/// Places [first, first + count) along `columns` rows of the destination, which begin at
+/// dst + dst_at[i]; the source's first row begins at src.
+struct Places {
+    char* dst;
+    const std::int64_t* dst_at;
+    const char* src;
+    std::int64_t first;
+    std::int64_t count;
+    std::int64_t columns;
+};
+
+/// Moves them unit by unit.
+void move_places(const Task& task, const Places& places) noexcept;
+
+/// Makes those of a program by its shuffles, as far as their windows, which are read whole, hold
+/// what later periods need at most, and moves the rest. What comes `ahead` bytes later is asked
+/// for, unless 0.
+void pick_places(const Task& task, const Kernels& kernels, const Places& places,
+                 std::int64_t ahead) noexcept;
+
 /// The same program for whole lines.
 void make_line_program(const Program& program, LineProgram& made) noexcept;
 
